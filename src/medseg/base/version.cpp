@@ -1,0 +1,7 @@
+#include "medseg/base/version.h"
+
+namespace medseg {
+
+const char* version() { return MEDSEG_VERSION; }
+
+}  // namespace medseg

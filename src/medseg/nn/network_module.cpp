@@ -1,0 +1,30 @@
+#include "medseg/nn/network_module.h"
+
+#include <dlfcn.h>
+
+#include "medseg/base/error.h"
+#include "medseg/base/files.h"
+
+namespace medseg {
+
+NetworkModule& loadNetworkModule() {
+    static NetworkModule* const module = [] {
+        void* library = nullptr;
+        for (const fs::path& folder : {executableDirectory(), executableDirectory() / "../lib/medseg"}) {
+            const fs::path file = folder / "libmedseg_nn.so";
+            if (!fs::exists(file)) continue;
+            library = ::dlopen(file.c_str(), RTLD_NOW | RTLD_GLOBAL);
+            if (library == nullptr) throw WorkError(file.string(), ::dlerror());
+            break;
+        }
+        if (library == nullptr)
+            throw WorkError("this build has no networks (libmedseg_nn.so is missing): build with -DMEDSEG_WITH_TORCH=ON");
+        using Entry = NetworkModule* (*)();
+        const auto entry = reinterpret_cast<Entry>(::dlsym(library, "medsegNetworkModule"));
+        if (entry == nullptr) throw WorkError("libmedseg_nn.so is of another version: rebuild it");
+        return entry();
+    }();
+    return *module;
+}
+
+}  // namespace medseg
