@@ -1,0 +1,52 @@
+// A recipe: one YAML file that says what a pipeline does from raw volumes to report.
+#pragma once
+
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "medseg/recipe/settings.h"
+
+namespace medseg {
+
+struct Recipe {
+    std::string name = "medseg";
+    std::string output = "out";
+    std::uint64_t seed = 1;
+    std::string device = "cpu";
+    PhantomSectionSettings phantom;
+    DataSettings data;
+    PrepareSettings prepare;
+    ModelSettings model;
+    TrainSettings train;
+    AugmentationSettings augmentation;
+    PredictSettings predict;
+    EvaluateSettings evaluate;
+    ReportSettings report;
+};
+
+/// One settable key, for listings.
+struct RecipeKey {
+    std::string path;          ///< "train.epochs"
+    std::string defaultValue;  ///< as YAML
+    std::string description;
+};
+
+/// Reads a recipe file (empty path: all defaults), applies `overrides` ("train.epochs=50", later ones win), resolves
+/// ${env:NAME} and ${section.key}, and checks every key, type and range. Strict: an unknown key is an error that names
+/// file, line and the nearest known key. Throws UsageError.
+Recipe loadRecipe(const std::filesystem::path& file, const std::vector<std::string>& overrides = {});
+
+/// The recipe with every key, commented, as YAML that loadRecipe reads back to the same values.
+std::string recipeToYaml(const Recipe& recipe);
+
+/// One section of recipeToYaml ("prepare"), for fingerprints of what a stage depends on.
+std::string recipeSectionToYaml(const Recipe& recipe, const std::string& section);
+
+/// Every key with its default and meaning, in file order.
+std::vector<RecipeKey> recipeKeys();
+
+/// Of `candidates` the one with the smallest edit distance to `word`; empty when nothing is near.
+std::string nearestWord(const std::string& word, const std::vector<std::string>& candidates);
+
+}  // namespace medseg

@@ -1,0 +1,256 @@
+// The sections of a recipe as plain structs. Each lists its fields once, in visitFields(): the parser, the writer of
+// the resolved recipe, the override checks and `medseg run --keys` all read that list.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+namespace medseg {
+
+/// Bounds of a number, inclusive; or the words a string may be. Empty = anything.
+struct Allowed {
+    double low = -1e300;
+    double high = 1e300;
+    std::vector<std::string> words;
+};
+
+inline Allowed between(double low, double high) {
+    return {low, high, {}};
+}
+inline Allowed oneOf(std::vector<std::string> words) {
+    return {-1e300, 1e300, std::move(words)};
+}
+
+/// Cases that `medseg demo`, and recipes without data of their own, generate.
+struct PhantomSectionSettings {
+    int cases = 0;
+    std::array<int, 3> size{128, 104, 40};
+    double spacing = 3.0;
+};
+
+template <typename Visitor>
+void visitFields(Visitor&& field, PhantomSectionSettings& s) {
+    field("cases", s.cases, "synthetic cases to generate into data.root first; 0 = none", between(0, 100000));
+    field("size", s.size, "voxels along x, y, z", between(8, 1024));
+    field("spacing", s.spacing, "voxel size, mm", between(0.2, 20));
+}
+
+/// Where the raw volumes are and how cases are told apart.
+struct DataSettings {
+    std::string root;
+    std::string layout = "auto";
+    std::string images = "imagesTr";
+    std::string labelsFolder = "labelsTr";
+    std::string imageSuffix = "_0000.nii.gz";
+    std::string labelSuffix = ".nii.gz";
+    std::vector<std::string> structures;
+    std::string split = "auto";
+    double validationFraction = 0.2;
+    double testFraction = 0.0;
+    int holdOutEvery = 0;
+    std::vector<std::string> validationCases;
+    std::vector<std::string> testCases;
+    int folds = 0;
+    int fold = 0;
+};
+
+template <typename Visitor>
+void visitFields(Visitor&& field, DataSettings& s) {
+    field("root", s.root, "folder with the cases", Allowed{});
+    field("layout", s.layout,
+          "totalsegmentator: CASE/ct.nii.gz with CASE/segmentations/NAME.nii.gz; pairs: images and labels by suffix",
+          oneOf({"auto", "totalsegmentator", "pairs"}));
+    field("images", s.images, "pairs: folder of the images, below root", Allowed{});
+    field("labels_folder", s.labelsFolder, "pairs: folder of the labels, below root", Allowed{});
+    field("image_suffix", s.imageSuffix, "pairs: ending of an image's name", Allowed{});
+    field("label_suffix", s.labelSuffix, "pairs: ending of a label's name", Allowed{});
+    field("structures", s.structures,
+          "names to segment, in output order; empty: all that the layout defines (117 for totalsegmentator)",
+          Allowed{});
+    field("split", s.split, "what is held out: whole cases, or slices (auto: slices when there is one case)",
+          oneOf({"auto", "case", "slice"}));
+    field("validation_fraction", s.validationFraction, "share held out for validation", between(0, 0.9));
+    field("test_fraction", s.testFraction, "share held out for the final test", between(0, 0.9));
+    field("hold_out_every", s.holdOutEvery, "slice split: hold out every k-th slice instead of a random share; 0 = off",
+          between(0, 1000));
+    field("validation_cases", s.validationCases, "cases to validate on, by name; empty: drawn by seed", Allowed{});
+    field("test_cases", s.testCases, "cases to test on, by name; empty: drawn by seed", Allowed{});
+    field("folds", s.folds, "cross-validation: number of folds; 0 = off", between(0, 100));
+    field("fold", s.fold, "cross-validation: which fold to validate on, 0-based", between(0, 99));
+}
+
+/// How volumes become training slices.
+struct PrepareSettings {
+    std::array<double, 2> window{-200, 300};
+    std::array<int, 2> imageSize{256, 256};
+    std::string slices = "all";
+    int everySlice = 1;
+};
+
+template <typename Visitor>
+void visitFields(Visitor&& field, PrepareSettings& s) {
+    field("window", s.window, "HU range mapped to [0, 1], clipped outside", Allowed{});
+    field("image_size", s.imageSize, "height and width of the network's input, pixels", between(16, 4096));
+    field("slices", s.slices, "which axial slices to keep", oneOf({"all", "labelled"}));
+    field("every_slice", s.everySlice, "keep every k-th slice", between(1, 1000));
+}
+
+/// The network.
+struct ModelSettings {
+    std::string architecture = "unet2d";
+    std::vector<int> features{32, 64, 128, 256};
+    int bottleneck = 512;
+    std::string output = "sigmoid";
+    bool priorBias = true;
+};
+
+template <typename Visitor>
+void visitFields(Visitor&& field, ModelSettings& s) {
+    field("architecture", s.architecture, "network family", oneOf({"unet2d"}));
+    field("features", s.features, "channels of the encoder levels", between(1, 4096));
+    field("bottleneck", s.bottleneck, "channels of the bottleneck", between(1, 8192));
+    field("output", s.output, "sigmoid: structures may overlap; softmax: one structure or background a pixel",
+          oneOf({"sigmoid", "softmax"}));
+    field("prior_bias", s.priorBias,
+          "start the output bias at the log-odds of each structure's frequency in the training slices", Allowed{});
+}
+
+/// The training loop.
+struct TrainSettings {
+    int epochs = 5;
+    int batchSize = 8;
+    std::string loss = "bce";
+    double diceWeight = 1.0;
+    bool presentOnly = true;
+    std::string optimizer = "adam";
+    double learningRate = 1e-3;
+    std::array<double, 2> betas{0.9, 0.999};
+    double weightDecay = 1e-5;
+    double momentum = 0.99;
+    std::string schedule = "plateau";
+    double plateauFactor = 0.5;
+    int plateauPatience = 3;
+    int warmupEpochs = 0;
+    double gradientClip = 1.0;
+    int earlyStop = 0;
+    double emaDecay = 0;
+    double oversample = 0;
+    int validateEvery = 1;
+    int saveEvery = 1;
+    int keepCheckpoints = 3;
+    int workers = 1;
+};
+
+template <typename Visitor>
+void visitFields(Visitor&& field, TrainSettings& s) {
+    field("epochs", s.epochs, "passes over the training slices", between(1, 1e6));
+    field("batch_size", s.batchSize, "slices a step", between(1, 4096));
+    field("loss", s.loss, "bce and dice on sigmoid outputs, ce on softmax outputs",
+          oneOf({"bce", "dice", "bce_dice", "ce", "ce_dice"}));
+    field("dice_weight", s.diceWeight, "weight of the Dice term beside BCE or CE", between(0, 1e3));
+    field("present_only", s.presentOnly, "Dice term over structures that occur in the batch only", Allowed{});
+    field("optimizer", s.optimizer, "optimiser", oneOf({"adam", "adamw", "sgd"}));
+    field("learning_rate", s.learningRate, "first (plateau, constant) or highest (cosine, poly, one_cycle) step size",
+          between(0, 10));
+    field("betas", s.betas, "Adam's decay of the first and second moment", between(0, 1));
+    field("weight_decay", s.weightDecay, "L2 penalty (decoupled with adamw)", between(0, 1));
+    field("momentum", s.momentum, "sgd: Nesterov momentum", between(0, 1));
+    field("schedule", s.schedule, "how the step size changes",
+          oneOf({"plateau", "constant", "cosine", "poly", "one_cycle"}));
+    field("plateau_factor", s.plateauFactor, "plateau: factor applied when validation Dice stops rising",
+          between(0, 1));
+    field("plateau_patience", s.plateauPatience, "plateau: validations to wait", between(0, 1e6));
+    field("warmup_epochs", s.warmupEpochs, "epochs over which the step size rises from zero", between(0, 1e6));
+    field("gradient_clip", s.gradientClip, "largest gradient norm; 0 = off", between(0, 1e9));
+    field("early_stop", s.earlyStop, "stop after this many validations without a better Dice; 0 = off",
+          between(0, 1e6));
+    field("ema_decay", s.emaDecay, "moving average of the weights, used for validation and best; 0 = off",
+          between(0, 0.99999));
+    field("oversample", s.oversample,
+          "0: every slice equally often; 1: slices with rare structures up to four times as often", between(0, 1));
+    field("validate_every", s.validateEvery, "epochs between validations", between(1, 1e6));
+    field("save_every", s.saveEvery, "epochs between checkpoint_epochX files; 0 = none", between(0, 1e6));
+    field("keep_checkpoints", s.keepCheckpoints, "newest checkpoint_epochX files to keep; 0 = all", between(0, 1e6));
+    field("workers", s.workers, "threads that load and augment slices", between(1, 256));
+}
+
+/// Random changes of training slices.
+struct AugmentationSettings {
+    bool enabled = false;
+    double probability = 0.8;
+    double rotation = 15;
+    std::array<double, 2> scale{0.85, 1.15};
+    double shift = 0.06;
+    bool flipHorizontal = false;
+    bool flipVertical = false;
+    std::array<double, 2> gamma{0.8, 1.25};
+    double brightness = 0.08;
+    double contrast = 0.15;
+    double noise = 0.02;
+};
+
+template <typename Visitor>
+void visitFields(Visitor&& field, AugmentationSettings& s) {
+    field("enabled", s.enabled, "change training slices at random", Allowed{});
+    field("probability", s.probability, "chance that a slice is changed in shape, and again in intensity",
+          between(0, 1));
+    field("rotation", s.rotation, "largest rotation, degrees", between(0, 180));
+    field("scale", s.scale, "range of the zoom factor", between(0.1, 10));
+    field("shift", s.shift, "largest shift, share of the width", between(0, 1));
+    field("flip_horizontal", s.flipHorizontal, "mirror left-right (wrong where left and right are told apart)",
+          Allowed{});
+    field("flip_vertical", s.flipVertical, "mirror front-back", Allowed{});
+    field("gamma", s.gamma, "range of the gamma exponent", between(0.05, 20));
+    field("brightness", s.brightness, "largest added value, on the [0, 1] scale", between(0, 1));
+    field("contrast", s.contrast, "largest relative change of contrast", between(0, 1));
+    field("noise", s.noise, "largest standard deviation of Gaussian noise, on the [0, 1] scale", between(0, 1));
+}
+
+/// From model to label volumes.
+struct PredictSettings {
+    int batchSize = 8;
+    double threshold = 0.5;
+    bool separate = false;
+    bool probabilities = false;
+};
+
+template <typename Visitor>
+void visitFields(Visitor&& field, PredictSettings& s) {
+    field("batch_size", s.batchSize, "slices at once", between(1, 4096));
+    field("threshold", s.threshold, "sigmoid outputs: probability from which a pixel counts", between(0, 1));
+    field("separate", s.separate, "also write one mask per structure", Allowed{});
+    field("probabilities", s.probabilities, "also write one probability volume per structure", Allowed{});
+}
+
+/// What is measured.
+struct EvaluateSettings {
+    std::vector<std::string> metrics{"dice", "iou", "volume"};
+    std::vector<double> iouThresholds{0.1, 0.25, 0.5, 0.75, 0.9};
+    double nsdTolerance = 1.0;
+    int minimumVoxels = 0;
+};
+
+template <typename Visitor>
+void visitFields(Visitor&& field, EvaluateSettings& s) {
+    field("metrics", s.metrics, "names as in `medseg evaluate --help`", Allowed{});
+    field("iou_thresholds", s.iouThresholds, "a structure counts as detected from these IoU on", between(0, 1));
+    field("nsd_tolerance", s.nsdTolerance, "tolerance of the normalised surface Dice, mm", between(0, 1e3));
+    field("minimum_voxels", s.minimumVoxels, "leave structures with fewer reference voxels out of the summary",
+          between(0, 1e9));
+}
+
+/// What is drawn.
+struct ReportSettings {
+    int overlays = 3;
+    bool html = true;
+};
+
+template <typename Visitor>
+void visitFields(Visitor&& field, ReportSettings& s) {
+    field("overlays", s.overlays, "overlay pictures a case", between(0, 1000));
+    field("html", s.html, "write the HTML report", Allowed{});
+}
+
+}  // namespace medseg
