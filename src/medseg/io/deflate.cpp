@@ -1,0 +1,146 @@
+#include "medseg/io/deflate.h"
+
+#include <algorithm>
+#include <atomic>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <new>
+#include <stdexcept>
+
+#include <isa-l/igzip_lib.h>
+#include <libdeflate.h>
+#include <zlib.h>
+
+#include "medseg/base/interrupt.h"
+#include "medseg/base/threads.h"
+
+namespace medseg {
+namespace {
+
+constexpr int kLastIsalLevel = 3;
+
+struct Compressed {
+    std::vector<std::uint8_t> bytes;
+    std::uint32_t crc = 0;
+};
+
+/// ISA-L's levels 1 to 3: a few times faster than zlib's.
+void deflateWithIsal(ByteSpan input, int level, bool last, std::vector<std::uint8_t>& output) {
+    constexpr std::array<std::uint32_t, 4> kBufferSizes{0, ISAL_DEF_LVL1_DEFAULT, ISAL_DEF_LVL2_DEFAULT,
+                                                        ISAL_DEF_LVL3_DEFAULT};
+    std::vector<std::uint8_t> workspace(kBufferSizes[static_cast<std::size_t>(level)]);
+    isal_zstream stream;
+    isal_deflate_init(&stream);
+    stream.level = static_cast<std::uint32_t>(level);
+    stream.level_buf = workspace.data();
+    stream.level_buf_size = static_cast<std::uint32_t>(workspace.size());
+    stream.flush = FULL_FLUSH;
+    stream.end_of_stream = last ? 1 : 0;
+    stream.next_in = const_cast<std::uint8_t*>(input.data());
+    stream.avail_in = static_cast<std::uint32_t>(input.size());
+    output.resize(input.size() + input.size() / 8 + 1024);
+    stream.next_out = output.data();
+    stream.avail_out = static_cast<std::uint32_t>(output.size());
+    if (isal_deflate(&stream) != COMP_OK || stream.avail_in != 0 || stream.avail_out == 0)
+        throw std::runtime_error("deflate: the compressor failed");
+    output.resize(stream.total_out);
+}
+
+/// zlib for the smaller sizes: it can end a chunk at a byte boundary, which libdeflate cannot.
+void deflateWithZlib(ByteSpan input, int level, bool last, std::vector<std::uint8_t>& output) {
+    z_stream stream{};
+    if (deflateInit2(&stream, std::min(level, 9), Z_DEFLATED, -MAX_WBITS, 9, Z_DEFAULT_STRATEGY) != Z_OK)
+        throw std::bad_alloc();
+    output.resize(deflateBound(&stream, input.size()) + 64);
+    stream.next_in = const_cast<Bytef*>(input.data());
+    stream.avail_in = static_cast<uInt>(input.size());
+    stream.next_out = output.data();
+    stream.avail_out = static_cast<uInt>(output.size());
+    const int status = ::deflate(&stream, last ? Z_FINISH : Z_FULL_FLUSH);
+    const bool done = last ? status == Z_STREAM_END : status == Z_OK && stream.avail_in == 0 && stream.avail_out > 0;
+    output.resize(stream.total_out);
+    deflateEnd(&stream);
+    if (!done) throw std::runtime_error("deflate: the compressor failed");
+}
+
+Compressed deflateChunk(ByteSpan input, int level, bool last) {
+    Compressed result;
+    result.crc = crc32Of(input);
+    if (level <= kLastIsalLevel)
+        deflateWithIsal(input, level, last, result.bytes);
+    else
+        deflateWithZlib(input, level, last, result.bytes);
+    return result;
+}
+
+}  // namespace
+
+std::uint32_t crc32Of(ByteSpan bytes, std::uint32_t crc) {
+    return libdeflate_crc32(crc, bytes.data(), bytes.size());
+}
+
+std::uint32_t combineCrc32(std::uint32_t crcA, std::uint32_t crcB, std::uint64_t lengthB) {
+    return static_cast<std::uint32_t>(crc32_combine(crcA, crcB, static_cast<z_off_t>(lengthB)));
+}
+
+bool inflateStream(ByteSpan input, std::span<std::uint8_t> output) {
+    const std::unique_ptr<libdeflate_decompressor, void (*)(libdeflate_decompressor*)> decompressor(
+        libdeflate_alloc_decompressor(), libdeflate_free_decompressor);
+    if (!decompressor) throw std::bad_alloc();
+    // libdeflate refuses null pointers even for nothing.
+    std::uint8_t nothing = 0;
+    std::uint8_t* target = output.empty() ? &nothing : output.data();
+    return libdeflate_deflate_decompress(decompressor.get(), input.data(), input.size(), target, output.size(),
+                                         nullptr) == LIBDEFLATE_SUCCESS;
+}
+
+std::vector<DeflateChunk> cutIntoChunks(ByteSpan input, std::size_t chunkSize) {
+    std::vector<DeflateChunk> chunks;
+    std::size_t begin = 0;
+    do {
+        const std::size_t size = std::min(chunkSize, input.size() - begin);
+        chunks.push_back({input.subspan(begin, size), 0});
+        begin += size;
+    } while (begin < input.size());
+    return chunks;
+}
+
+std::uint32_t deflateChunks(std::span<DeflateChunk> chunks, int level, const std::function<void(ByteSpan)>& sink) {
+    level = std::clamp(level, kFastestLevel, kSmallestLevel);
+    std::mutex mutex;
+    std::map<std::size_t, Compressed> finished;  // compressed, waiting for their turn
+    std::atomic<std::size_t> next{0};
+    std::atomic<bool> failed{false};
+    std::size_t nextToWrite = 0;
+    std::uint32_t crc = 0;
+
+    const auto writeReady = [&] {
+        for (auto ready = finished.find(nextToWrite); ready != finished.end(); ready = finished.find(nextToWrite)) {
+            chunks[nextToWrite].compressedSize = static_cast<std::uint32_t>(ready->second.bytes.size());
+            crc = combineCrc32(crc, ready->second.crc, chunks[nextToWrite].input.size());
+            sink(ready->second.bytes);
+            finished.erase(ready);
+            ++nextToWrite;
+        }
+    };
+    // Chunks are taken in order, so that only a few wait in memory for an earlier one.
+    const auto work = [&](std::int64_t) {
+        for (std::size_t i = next++; i < chunks.size() && !failed; i = next++) {
+            try {
+                throwIfInterrupted();
+                Compressed compressed = deflateChunk(chunks[i].input, level, i + 1 == chunks.size());
+                const std::lock_guard lock(mutex);
+                finished.emplace(i, std::move(compressed));
+                writeReady();
+            } catch (...) {
+                failed = true;
+                throw;
+            }
+        }
+    };
+    parallelForEach(0, std::min<std::int64_t>(threadCount(), static_cast<std::int64_t>(chunks.size())), work);
+    return crc;
+}
+
+}  // namespace medseg
