@@ -95,14 +95,18 @@ bool inflateStream(ByteSpan input, std::span<std::uint8_t> output) {
                                          nullptr) == LIBDEFLATE_SUCCESS;
 }
 
-std::vector<DeflateChunk> cutIntoChunks(ByteSpan input, std::size_t chunkSize) {
+std::uint64_t totalSize(std::span<const ByteSpan> parts) {
+    std::uint64_t total = 0;
+    for (const ByteSpan part : parts) total += part.size();
+    return total;
+}
+
+std::vector<DeflateChunk> cutIntoChunks(std::span<const ByteSpan> parts, std::size_t chunkSize) {
     std::vector<DeflateChunk> chunks;
-    std::size_t begin = 0;
-    do {
-        const std::size_t size = std::min(chunkSize, input.size() - begin);
-        chunks.push_back({input.subspan(begin, size), 0});
-        begin += size;
-    } while (begin < input.size());
+    for (const ByteSpan part : parts)
+        for (std::size_t begin = 0; begin < part.size(); begin += chunkSize)
+            chunks.push_back({part.subspan(begin, std::min(chunkSize, part.size() - begin)), 0});
+    if (chunks.empty()) chunks.push_back({});
     return chunks;
 }
 

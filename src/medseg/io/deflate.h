@@ -35,7 +35,11 @@ struct DeflateChunk {
 /// of the chunks. Returns the CRC-32 of all input. The bytes do not depend on the number of threads.
 std::uint32_t deflateChunks(std::span<DeflateChunk> chunks, int level, const std::function<void(ByteSpan)>& sink);
 
-/// Cuts `input` into chunks of at most `chunkSize` bytes (one empty chunk for empty input).
-std::vector<DeflateChunk> cutIntoChunks(ByteSpan input, std::size_t chunkSize = std::size_t{1} << 19);
+constexpr std::size_t kDeflateChunkSize = std::size_t{1} << 19;
+
+std::uint64_t totalSize(std::span<const ByteSpan> parts);
+/// Cuts consecutive parts into chunks of at most `chunkSize` bytes, none across parts (one empty chunk for no bytes at
+/// all).
+std::vector<DeflateChunk> cutIntoChunks(std::span<const ByteSpan> parts, std::size_t chunkSize);
 
 }  // namespace medseg

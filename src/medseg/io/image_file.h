@@ -13,14 +13,14 @@ namespace medseg {
 
 /// What a file holds besides its voxels.
 struct ImageHeader {
-    std::string format;             ///< "NIfTI-1", "NIfTI-2", "NIfTI-1 pair", "npy", "npz", "PNG" ...
-    Geometry geometry;              ///< size, affine (RAS+ mm); npy, npz and PNG have identity
+    std::string format;               ///< "NIfTI-1", "NIfTI-2", "NIfTI-1 pair", "npy", "npz", "PNG" ...
+    Geometry geometry;                ///< size, affine (RAS+ mm); npy, npz and PNG have identity
     std::vector<std::int64_t> shape;  ///< all dimensions, first array axis (x) first: 4 entries for a 4D file
-    std::string storedType;         ///< numpy name of the stored type: "int16", "float32" ...
-    double slope = 1;               ///< value = stored * slope + inter; 1 and 0 when the file says nothing valid
+    std::string storedType;           ///< numpy name of the stored type: "int16", "float32" ...
+    double slope = 1;                 ///< value = stored * slope + inter; 1 and 0 when the file says nothing valid
     double inter = 0;
-    bool hasScaling = false;        ///< slope/inter differ from 1/0
-    LabelTable labels;              ///< from a label extension (TotalSegmentator's XML, seg.nrrd), else empty
+    bool hasScaling = false;  ///< slope/inter differ from 1/0
+    LabelTable labels;        ///< from a label extension (TotalSegmentator's XML, seg.nrrd), else empty
 };
 
 struct ReadOptions {
@@ -36,8 +36,8 @@ struct StoredImage {
     AnyVolume voxels;  ///< as stored, before slope and inter
 };
 
-/// Reads header and voxels. Throws DataError (missing, damaged, unsupported: RGB, complex, object arrays), always with the
-/// file's name, before any allocation larger than the file can justify.
+/// Reads header and voxels. Throws DataError (missing, damaged, unsupported: RGB, complex, object arrays), always with
+/// the file's name, before any allocation larger than the file can justify.
 StoredImage readStoredImage(const std::filesystem::path& path, const ReadOptions& options = {});
 
 /// Values after slope and inter, as float. HU for CT.
@@ -47,13 +47,14 @@ Volume<float> readImage(const std::filesystem::path& path, const ReadOptions& op
 LabelMap readLabelMap(const std::filesystem::path& path, const ReadOptions& options = {});
 
 struct WriteOptions {
-    int compressionLevel = 1;    ///< 1 (fast) .. 12 (small) for .gz and deflated npz
+    int compressionLevel = 1;  ///< 1 (fast) .. 12 (small) for .gz and deflated npz
 };
 
 /// Writes atomically; the format follows from the name (.nii, .nii.gz, .hdr/.img, .npy, .npz, .png for single slices).
 /// Throws UsageError for an unknown ending, WorkError when writing fails.
 void writeImage(const std::filesystem::path& path, const AnyVolume& volume, const WriteOptions& options = {});
-/// Label table goes into the file where the format can carry it (NIfTI: XML header extension as TotalSegmentator writes).
+/// Label table goes into the file where the format can carry it (NIfTI: XML header extension as TotalSegmentator
+/// writes).
 void writeLabelMap(const std::filesystem::path& path, const LabelMap& labels, const WriteOptions& options = {});
 
 /// True if the name ends like an image that readImage can read.

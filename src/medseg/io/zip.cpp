@@ -291,17 +291,18 @@ void ZipWriter::patchLocalHeader(const WrittenEntry& written) {
                   sizes.bytes().size());
 }
 
-void ZipWriter::add(const std::string& name, ByteSpan bytes, const EntryOptions& options) {
-    if (options.level <= 0 || bytes.empty()) {
-        begin(name, bytes.size(), options.alignment);
-        append(bytes);
+void ZipWriter::addParts(const std::string& name, std::span<const ByteSpan> parts, const EntryOptions& options) {
+    const std::uint64_t size = totalSize(parts);
+    if (options.level <= 0 || size == 0) {
+        begin(name, size, options.alignment);
+        for (const ByteSpan part : parts) append(part);
         end();
         return;
     }
     WrittenEntry written;
-    written.entry = {.name = name, .size = bytes.size(), .deflated = true};
+    written.entry = {.name = name, .size = size, .deflated = true};
     writeLocalHeader(written, options.alignment);
-    std::vector<DeflateChunk> chunks = cutIntoChunks(bytes);
+    std::vector<DeflateChunk> chunks = cutIntoChunks(parts, kDeflateChunkSize);
     written.entry.crc =
         deflateChunks(chunks, options.level, [&](ByteSpan piece) { file_.write(piece.data(), piece.size()); });
     written.entry.compressedSize = file_.position() - written.entry.dataOffset;

@@ -73,8 +73,11 @@ class ZipWriter {
         int level = 0;                ///< 0 = stored; 1..12 = deflated (in parallel)
         std::uint32_t alignment = 1;  ///< data start at a multiple of it (PyTorch: 64), at most 4096
     };
-    /// A whole entry at once.
-    void add(const std::string& name, ByteSpan bytes, const EntryOptions& options);
+    /// A whole entry at once, given in one or more consecutive parts.
+    void addParts(const std::string& name, std::span<const ByteSpan> parts, const EntryOptions& options);
+    void add(const std::string& name, ByteSpan bytes, const EntryOptions& options) {
+        addParts(name, {&bytes, 1}, options);
+    }
     void add(const std::string& name, ByteSpan bytes) { add(name, bytes, EntryOptions{}); }
 
     /// A stored entry in pieces: begin, append as often as needed, end. `size` must be the exact sum of the pieces.
