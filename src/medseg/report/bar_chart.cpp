@@ -14,7 +14,7 @@ constexpr double kBarHeight = 11;
 constexpr double kColumnGap = 28;
 constexpr std::size_t kMostRowsInOneColumn = 60;
 const TextStyle kName{.size = 10, .color = palette::kInk, .align = TextAlign::Right};
-const TextStyle kValue{.size = 9.5, .color = palette::kInk, .halo = true};
+const TextStyle kValue{.size = 9.5, .color = palette::kInk, .halo = palette::kPaper};
 
 /// Sizes that all columns of a ranking share.
 struct BarLayout {

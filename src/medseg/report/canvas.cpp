@@ -208,7 +208,7 @@ void Canvas::text(Point anchor, std::string_view text, const TextStyle& style) {
     const std::string valid = validUtf8(text);
     if (style.halo) {
         cairo_text_path(cr, valid.c_str());
-        setSource(palette::kPaper, 0.9);
+        setSource(*style.halo, 0.9);
         cairo_set_line_width(cr, 3);
         cairo_set_dash(cr, nullptr, 0, 0);
         cairo_stroke(cr);

@@ -3,6 +3,7 @@
 
 #include <filesystem>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -54,8 +55,8 @@ struct TextStyle {
     Color color{45, 52, 64};
     bool bold = false;
     TextAlign align = TextAlign::Left;
-    double angle = 0;   ///< degrees clockwise, about the anchor
-    bool halo = false;  ///< a rim in paper colour keeps the text legible on lines
+    double angle = 0;             ///< degrees clockwise, about the anchor
+    std::optional<Color> halo{};  ///< a rim in this colour keeps the text legible on lines and pictures
 };
 
 /// Colours that the charts share. The series colours can be told apart with the common colour-vision deficiencies
