@@ -28,6 +28,9 @@ struct ReadOptions {
     std::optional<int> volumeIndex;
 };
 
+/// npy and npz: the last three axes are (z, y, x), axes before them count volumes; an npz must hold one array.
+/// PNG: one gray slice, row 0 first.
+
 /// Reads the header only; the file's data may be damaged. Throws DataError.
 ImageHeader readImageHeader(const std::filesystem::path& path);
 
@@ -45,6 +48,12 @@ Volume<float> readImage(const std::filesystem::path& path, const ReadOptions& op
 
 /// A label map; label names from the file when it carries them. Throws DataError on values that are no labels.
 LabelMap readLabelMap(const std::filesystem::path& path, const ReadOptions& options = {});
+
+/// stored * slope + inter, as float (computed in double).
+Volume<float> scaledToFloat(const AnyVolume& stored, double slope, double inter);
+
+/// numpy's name of the voxel type: "uint8", "float32" ...
+std::string voxelTypeName(const AnyVolume& volume);
 
 struct WriteOptions {
     int compressionLevel = 1;  ///< 1 (fast) .. 12 (small) for .gz and deflated npz

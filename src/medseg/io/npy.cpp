@@ -9,6 +9,7 @@
 #include "medseg/base/files.h"
 #include "medseg/base/threads.h"
 #include "medseg/io/byte_order.h"
+#include "medseg/io/half_float.h"
 #include "medseg/io/npy_header.h"
 #include "medseg/io/zip.h"
 
@@ -158,17 +159,6 @@ void NpyArray::requireType(NpyType wanted) const {
                           (wanted == NpyType::U8 && type == NpyType::Bool);
     if (!sameBits)
         throw DataError(fmt::format("array of {} was asked for as {}", npyTypeName(type), npyTypeName(wanted)));
-}
-
-float halfToFloat(std::uint16_t half) {
-    const std::uint32_t sign = static_cast<std::uint32_t>(half & 0x8000u) << 16;
-    const std::uint32_t exponent = (half >> 10) & 0x1f, mantissa = half & 0x3ff;
-    if (exponent == 0) {  // zero and subnormals: mantissa * 2^-24
-        const float magnitude = static_cast<float>(mantissa) * 0x1p-24f;
-        return sign != 0 ? -magnitude : magnitude;
-    }
-    const std::uint32_t wide = exponent == 31 ? 255 : exponent + 112;
-    return std::bit_cast<float>(sign | wide << 23 | mantissa << 13);
 }
 
 std::vector<double> NpyArray::toDoubles() const {

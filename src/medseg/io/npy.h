@@ -22,11 +22,8 @@ enum class NpyType { Bool, U8, I8, U16, I16, U32, I32, U64, I64, F16, F32, F64 }
 std::string npyTypeName(NpyType type);
 std::size_t npyTypeSize(NpyType type);
 
-/// IEEE half precision, as NpyType::F16 stores it, to float; exact.
-float halfToFloat(std::uint16_t half);
-
-/// The type that stores T. F16 has no C++ type: its elements are std::uint16_t bit patterns, accepted by
-/// as<std::uint16_t>().
+/// The type that stores T. F16 has no C++ type (half_float.h converts): its elements are std::uint16_t bit patterns,
+/// accepted by as<std::uint16_t>().
 template <typename T>
 constexpr NpyType npyTypeOf() {
     static_assert(std::is_arithmetic_v<T>);
