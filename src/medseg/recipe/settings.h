@@ -85,6 +85,7 @@ void visitFields(Visitor&& field, DataSettings& s) {
 struct PrepareSettings {
     std::array<double, 2> window{-200, 300};
     std::array<int, 2> imageSize{256, 256};
+    std::string axis = "axial";
     std::string slices = "all";
     int everySlice = 1;
 };
@@ -93,7 +94,8 @@ template <typename Visitor>
 void visitFields(Visitor&& field, PrepareSettings& s) {
     field("window", s.window, "HU range mapped to [0, 1], clipped outside", Allowed{});
     field("image_size", s.imageSize, "height and width of the network's input, pixels", between(16, 4096));
-    field("slices", s.slices, "which axial slices to keep", oneOf({"all", "labelled"}));
+    field("axis", s.axis, "plane of the slices", oneOf({"axial", "coronal", "sagittal"}));
+    field("slices", s.slices, "which slices to keep", oneOf({"all", "labelled"}));
     field("every_slice", s.everySlice, "keep every k-th slice", between(1, 1000));
 }
 

@@ -1,0 +1,243 @@
+#include "medseg/dataset/slice_loader.h"
+
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+#include <cstring>
+#include <numeric>
+
+#include <fmt/format.h>
+
+#include "medseg/base/error.h"
+#include "medseg/base/interrupt.h"
+
+namespace medseg {
+namespace {
+
+constexpr std::uint64_t kOrderStream = 0x0bde'0000'0000ULL, kSampleStream = 0x5a3f'0000'0000ULL;
+
+double now() {
+    return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
+}
+
+/// Systematic resampling: each item is drawn floor or ceil of its expected number of times.
+std::vector<std::int64_t> drawWeighted(const std::vector<std::int64_t>& items, const std::vector<double>& weights,
+                                       Random& random) {
+    const double total = std::accumulate(weights.begin(), weights.end(), 0.0),
+                 step = total / static_cast<double>(items.size());
+    std::vector<std::int64_t> drawn;
+    double mark = step * random.uniform(), reached = 0;
+    for (std::size_t i = 0; i < items.size(); ++i) {
+        reached += weights[i];
+        for (; mark < reached && drawn.size() < items.size(); mark += step) drawn.push_back(items[i]);
+    }
+    while (drawn.size() < items.size()) drawn.push_back(items.back());
+    return drawn;
+}
+
+}  // namespace
+
+SliceLoader::SliceLoader(const SliceCache& cache, std::vector<std::int64_t> slices, LoaderSettings settings)
+    : cache_(cache), slices_(std::move(slices)), settings_(std::move(settings)) {
+    if (slices_.empty()) throw UsageError("there are no slices to load");
+    if (settings_.batchSize < 1 || settings_.workers < 1)
+        throw UsageError(fmt::format("batches of {} by {} threads: both must be at least 1", settings_.batchSize,
+                                     settings_.workers));
+    const auto& weights = settings_.weights;
+    if (!weights.empty()) {
+        const bool valid =
+            std::all_of(weights.begin(), weights.end(), [](double w) { return w >= 0 && std::isfinite(w); });
+        if (weights.size() != slices_.size() || !valid || std::accumulate(weights.begin(), weights.end(), 0.0) <= 0)
+            throw UsageError(fmt::format("{} weights for {} slices: give one for each, not negative", weights.size(),
+                                         slices_.size()));
+    }
+    settings_.prefetch = std::max(1, settings_.prefetch);
+    for (int i = 0; i < settings_.workers; ++i) workers_.emplace_back([this] { work(); });
+}
+
+SliceLoader::~SliceLoader() {
+    {
+        const std::lock_guard lock(mutex_);
+        stop_ = true;
+    }
+    wanted_.notify_all();
+    for (std::thread& worker : workers_) worker.join();
+}
+
+std::int64_t SliceLoader::batchesPerEpoch() const {
+    const auto count = static_cast<std::int64_t>(slices_.size()), size = static_cast<std::int64_t>(settings_.batchSize);
+    return settings_.dropLast && count >= size ? count / size : (count + size - 1) / size;
+}
+
+std::vector<std::int64_t> SliceLoader::epochOrder(std::uint64_t epoch) const {
+    Random random(settings_.seed, kOrderStream + epoch);
+    std::vector<std::int64_t> order =
+        settings_.weights.empty() ? slices_ : drawWeighted(slices_, settings_.weights, random);
+    if (settings_.shuffle) random.shuffle(order);
+    return order;
+}
+
+void SliceLoader::startEpoch(std::uint64_t epoch, std::int64_t firstBatch) {
+    std::vector<std::int64_t> order = epochOrder(epoch);
+    {
+        const std::lock_guard lock(mutex_);
+        order_ = std::move(order);
+        epoch_ = epoch;
+        ++generation_;
+        ready_.clear();
+        problem_ = nullptr;
+        nextToMake_ = nextToGive_ = firstBatch;
+        lastBatch_ = batchesPerEpoch();
+        if (!started_) started_ = now();
+    }
+    wanted_.notify_all();
+}
+
+std::optional<SliceBatch> SliceLoader::next() {
+    std::unique_lock lock(mutex_);
+    if (nextToGive_ >= lastBatch_) return std::nullopt;
+    const double before = now();
+    const auto arrived = [&] { return problem_ || ready_.contains(nextToGive_); };
+    while (!made_.wait_for(lock, std::chrono::milliseconds(200), arrived)) throwIfInterrupted();
+    waited_ += now() - before;
+    if (problem_) std::rethrow_exception(problem_);
+    SliceBatch batch = std::move(ready_.extract(nextToGive_).mapped());
+    ++nextToGive_;
+    lock.unlock();
+    wanted_.notify_one();
+    return batch;
+}
+
+double SliceLoader::elapsedSeconds() const {
+    return started_ ? now() - *started_ : 0;
+}
+
+double SliceLoader::idleShare() const {
+    const double elapsed = elapsedSeconds();
+    return elapsed > 0 ? waited_ / elapsed : 0;
+}
+
+void SliceLoader::work() {
+    std::unique_lock lock(mutex_);
+    while (true) {
+        wanted_.wait(lock, [&] {
+            return stop_ || (!problem_ && nextToMake_ < lastBatch_ && nextToMake_ < nextToGive_ + settings_.prefetch);
+        });
+        if (stop_) return;
+        const std::int64_t index = nextToMake_++;
+        const std::uint64_t generation = generation_, epoch = epoch_;
+        const std::int64_t first = index * settings_.batchSize;
+        const std::int64_t last =
+            std::min<std::int64_t>(first + settings_.batchSize, static_cast<std::int64_t>(order_.size()));
+        const std::vector<std::int64_t> members(order_.begin() + first, order_.begin() + last);
+        lock.unlock();
+        std::optional<SliceBatch> batch;
+        std::exception_ptr problem;
+        try {
+            batch = makeBatch(epoch, index, members);
+        } catch (...) {
+            problem = std::current_exception();
+        }
+        lock.lock();
+        if (generation != generation_) continue;
+        if (problem)
+            problem_ = problem;
+        else
+            ready_.emplace(index, std::move(*batch));
+        made_.notify_one();
+    }
+}
+
+void SliceLoader::loadSample(std::int64_t slice, SliceSample& sample) const {
+    const SliceFormat& format = cache_.format();
+    const auto pixels = static_cast<std::size_t>(format.pixelCount());
+    sample.height = format.height;
+    sample.width = format.width;
+    sample.layers = cache_.layerCount();
+    sample.image.resize(pixels);
+    cache_.copyImage(slice, sample.image.data());
+    sample.labels.assign(pixels * static_cast<std::size_t>(sample.layers), 0);
+    for (int layer = 0; layer < sample.layers; ++layer) {
+        const auto bytes = cache_.labelBytes(slice, layer);
+        std::uint16_t* target = sample.labels.data() + static_cast<std::size_t>(layer) * pixels;
+        if (format.labelBytes() == 1)
+            std::copy(bytes.begin(), bytes.end(), target);
+        else if (!bytes.empty())
+            std::memcpy(target, bytes.data(), bytes.size());
+    }
+}
+
+void SliceLoader::copySample(std::int64_t slice, std::size_t place, SliceBatch& batch) const {
+    const auto pixels = static_cast<std::size_t>(cache_.format().pixelCount()),
+               layers = static_cast<std::size_t>(batch.layers);
+    cache_.copyImage(slice, batch.images.data() + place * pixels);
+    for (std::size_t layer = 0; layer < layers; ++layer) {
+        const auto bytes = cache_.labelBytes(slice, static_cast<int>(layer));
+        const std::size_t first = (place * layers + layer) * pixels;
+        if (bytes.empty()) continue;
+        void* target = batch.labels16.empty() ? static_cast<void*>(batch.labels8.data() + first)
+                                              : static_cast<void*>(batch.labels16.data() + first);
+        std::memcpy(target, bytes.data(), bytes.size());
+    }
+}
+
+SliceBatch SliceLoader::makeBatch(std::uint64_t epoch, std::int64_t index,
+                                  const std::vector<std::int64_t>& members) const {
+    const SliceFormat& format = cache_.format();
+    SliceBatch batch{.count = static_cast<std::int64_t>(members.size()),
+                     .height = format.height,
+                     .width = format.width,
+                     .layers = cache_.layerCount(),
+                     .images = {},
+                     .labels8 = {},
+                     .labels16 = {},
+                     .slices = members};
+    const auto pixels = static_cast<std::size_t>(format.pixelCount());
+    const std::size_t labelValues = pixels * static_cast<std::size_t>(batch.layers);
+    batch.images.resize(members.size() * pixels);
+    if (format.labelBytes() == 1)
+        batch.labels8.resize(members.size() * labelValues);
+    else
+        batch.labels16.resize(members.size() * labelValues);
+    SliceSample sample;
+    for (std::size_t i = 0; i < members.size(); ++i) {
+        if (!settings_.change) {
+            copySample(members[i], i, batch);
+            continue;
+        }
+        loadSample(members[i], sample);
+        const auto place = static_cast<std::uint64_t>(index) * static_cast<std::uint64_t>(settings_.batchSize) + i;
+        Random random(settings_.seed, kSampleStream + (epoch << 24) * 1000003ULL + place);
+        settings_.change(sample, random);
+        std::copy(sample.image.begin(), sample.image.end(), batch.images.data() + i * pixels);
+        if (format.labelBytes() == 1)
+            std::transform(sample.labels.begin(), sample.labels.end(), batch.labels8.data() + i * labelValues,
+                           [](std::uint16_t value) { return static_cast<std::uint8_t>(value); });
+        else
+            std::copy(sample.labels.begin(), sample.labels.end(), batch.labels16.data() + i * labelValues);
+    }
+    return batch;
+}
+
+std::vector<double> rarityWeights(const SliceCache& cache, const std::vector<std::int64_t>& slices, double strength,
+                                  double most) {
+    const std::size_t labels = cache.labels().size();
+    std::vector<double> present(labels + 1, 0);
+    for (const std::int64_t slice : slices) {
+        const auto counts = cache.labelCounts(slice);
+        for (std::size_t id = 1; id <= labels; ++id) present[id] += counts[id] > 0 ? 1 : 0;
+    }
+    // Compared with a structure that a tenth of the slices show; the square root tempers the extremes.
+    const double common = 0.1 * static_cast<double>(slices.size());
+    std::vector<double> weights;
+    for (const std::int64_t slice : slices) {
+        const auto counts = cache.labelCounts(slice);
+        double rarest = 1;
+        for (std::size_t id = 1; id <= labels; ++id)
+            if (counts[id] > 0) rarest = std::max(rarest, std::sqrt(common / present[id]));
+        weights.push_back(1 + strength * (std::min(rarest, most) - 1));
+    }
+    return weights;
+}
+
+}  // namespace medseg
