@@ -31,13 +31,13 @@ std::size_t checkedOffset(const MappedFile& file, NpyType type, const std::vecto
 SliceCache::SliceCache(const fs::path& directory) : paths_{directory} {
     SliceManifest manifest = readSliceManifest(paths_);
     format_ = std::move(manifest.format);
-    for (CachedCase& record : manifest.cases) openCase(std::move(record));
+    for (const CachedCase& record : manifest.cases) openCase(record);
 }
 
-void SliceCache::openCase(CachedCase record) {
+void SliceCache::openCase(const CachedCase& record) {
     const std::int64_t slices = record.sliceCount();
     const auto labels = static_cast<std::int64_t>(format_.labels.size());
-    OpenCase open{.record = std::move(record),
+    OpenCase open{.record = record,
                   .image = MappedFile(paths_.image(record.id)),
                   .labels = MappedFile(paths_.labels(record.id)),
                   .counts = MappedFile(paths_.counts(record.id))};

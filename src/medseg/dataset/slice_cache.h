@@ -106,7 +106,7 @@ class SliceCache {
         std::int64_t slice;
     };
     Place locate(std::int64_t slice) const;
-    void openCase(CachedCase record);
+    void openCase(const CachedCase& record);
 
     SliceCachePaths paths_;
     SliceFormat format_;
