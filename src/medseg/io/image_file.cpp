@@ -148,6 +148,11 @@ int checkedVolume(const ImageHeader& header, const ReadOptions& options, const f
 }
 
 StoredImage fromArray(ImageHeader header, const NpyArray& array, const ReadOptions& options, const fs::path& path) {
+    if (options.stackVolumes) {
+        const Index3& size = header.geometry.size();
+        const Geometry all({size[0], size[1], array.elementCount() / (size[0] * size[1])}, header.geometry.affine());
+        return {std::move(header), volumeFromArray(array, all, 0)};
+    }
     const int index = checkedVolume(header, options, path);
     const Geometry geometry = header.geometry;
     return {std::move(header), volumeFromArray(array, geometry, index * geometry.voxelCount())};
@@ -176,12 +181,9 @@ void writePngSlice(const fs::path& path, const AnyVolume& any) {
         any);
 }
 
-[[noreturn]] void unknownEnding(const fs::path& path) {
-    throw UsageError(fmt::format("{}: unknown ending for an image: use {}", path.string(), kKnownEndings));
-}
-
 /// Writes any format but NIfTI.
 void writePlain(const fs::path& path, const AnyVolume& volume) {
+    requireImageName(path);
     const std::string name = path.string();
     if (endsWithIgnoringCase(name, kNpyEnding)) return writeNpy(path, arrayFrom(volume));
     if (endsWithIgnoringCase(name, kNpzEnding)) {
@@ -189,8 +191,7 @@ void writePlain(const fs::path& path, const AnyVolume& volume) {
         arrays.emplace("data", arrayFrom(volume));
         return writeNpz(path, arrays);
     }
-    if (endsWithIgnoringCase(name, kPngEnding)) return writePngSlice(path, volume);
-    unknownEnding(path);
+    writePngSlice(path, volume);
 }
 
 }  // namespace
@@ -220,7 +221,7 @@ ImageHeader readImageHeader(const fs::path& path) {
 StoredImage readStoredImage(const fs::path& path, const ReadOptions& options) {
     switch (formatOf(path)) {
         case Format::Nifti: {
-            NiftiImage image = readNifti(path, options.volumeIndex);
+            NiftiImage image = readNifti(path, options.volumeIndex, options.stackVolumes);
             return {fromNifti(image.info), std::move(image.voxels)};
         }
         case Format::Npy: {
@@ -291,6 +292,11 @@ void writeLabelMap(const fs::path& path, const LabelMap& labels, const WriteOpti
 bool isImageName(const fs::path& path) {
     return std::any_of(std::begin(kEndings), std::end(kEndings),
                        [&](std::string_view ending) { return endsWithIgnoringCase(path.string(), ending); });
+}
+
+void requireImageName(const fs::path& path) {
+    if (!isImageName(path))
+        throw UsageError(fmt::format("{}: unknown ending for an image: use {}", path.string(), kKnownEndings));
 }
 
 std::string imageStem(const fs::path& path) {

@@ -26,6 +26,9 @@ struct ImageHeader {
 struct ReadOptions {
     /// Which volume of a 4D file; without it a 4D file with more than one volume is an error that says so.
     std::optional<int> volumeIndex;
+    /// All volumes of a 4D file at once, one behind the other along z (for statistics; the affine is that of the
+    /// first).
+    bool stackVolumes = false;
 };
 
 /// npy and npz: the last three axes are (z, y, x), axes before them count volumes; an npz must hold one array.
@@ -66,6 +69,8 @@ void writeImage(const std::filesystem::path& path, const AnyVolume& volume, cons
 /// writes).
 void writeLabelMap(const std::filesystem::path& path, const LabelMap& labels, const WriteOptions& options = {});
 
+/// Throws UsageError, listing the endings, unless writeImage knows the ending of `path`.
+void requireImageName(const std::filesystem::path& path);
 /// True if the name ends like an image that readImage can read.
 bool isImageName(const std::filesystem::path& path);
 /// File name without its image ending: "s0000_0000.nii.gz" -> "s0000_0000".

@@ -130,6 +130,14 @@ int checkedVolumeIndex(const NiftiHeader& header, std::optional<int> wanted, con
     return wanted.value_or(0);
 }
 
+/// Makes one long volume of several.
+void stackAlongZ(NiftiHeader& header) {
+    const Index3& size = header.geometry.size();
+    header.geometry = Geometry({size[0], size[1], size[2] * header.volumeCount()}, header.geometry.affine());
+    header.shape.resize(std::min<std::size_t>(3, header.shape.size()));
+    if (header.shape.size() == 3) header.shape[2] = header.geometry.nz();
+}
+
 void requireReadableType(NiftiType type, const std::string& name) {
     if (niftiTypeSize(type) > 0) return;
     if (type == NiftiType::RGB24 || type == NiftiType::RGBA32)
@@ -267,15 +275,17 @@ NiftiInfo readNiftiInfo(const fs::path& path) {
     return readInfo(source, file.string());
 }
 
-NiftiImage readNifti(const fs::path& path, std::optional<int> volumeIndex) {
+NiftiImage readNifti(const fs::path& path, std::optional<int> volumeIndex, bool stackVolumes) {
     const fs::path headerFile = headerPath(path);
     ByteSource headerSource(headerFile);
     NiftiImage image{readInfo(headerSource, headerFile.string()), {}};
     const NiftiHeader& header = image.info.header;
     requireReadableType(header.type, headerFile.string());
-    const int index = checkedVolumeIndex(header, volumeIndex, headerFile.string());
+    NiftiHeader wanted = header;
+    if (stackVolumes) stackAlongZ(wanted);
+    const int index = checkedVolumeIndex(wanted, volumeIndex, headerFile.string());
     if (header.singleFile) {
-        image.voxels = readAnyVoxels(headerSource, header, index, headerFile.string());
+        image.voxels = readAnyVoxels(headerSource, wanted, index, headerFile.string());
         return image;
     }
     const fs::path dataFile = dataPath(headerFile);
@@ -283,7 +293,7 @@ NiftiImage readNifti(const fs::path& path, std::optional<int> volumeIndex) {
         throw DataError(headerFile.string(), "is the header of a NIfTI pair: name it .hdr and put its .img beside it");
     ByteSource dataSource(dataFile);
     dataSource.skip(header.dataOffset);
-    image.voxels = readAnyVoxels(dataSource, header, index, dataFile.string());
+    image.voxels = readAnyVoxels(dataSource, wanted, index, dataFile.string());
     return image;
 }
 

@@ -28,8 +28,9 @@ struct NiftiImage {
 };
 
 /// Reads volume `volumeIndex` (0-based). Every checksum of a compressed file is checked. Throws DataError: damaged or
-/// truncated file, RGB, complex or float128 voxels, no such volume, or a file of several volumes without an index.
-NiftiImage readNifti(const std::filesystem::path& path, std::optional<int> volumeIndex);
+/// truncated file, RGB, complex or float128 voxels, no such volume, or a file of several volumes without an index. With
+/// `stackVolumes` all volumes are read, one behind the other along z.
+NiftiImage readNifti(const std::filesystem::path& path, std::optional<int> volumeIndex, bool stackVolumes = false);
 
 struct NiftiWriteOptions {
     int compressionLevel = 1;

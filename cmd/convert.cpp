@@ -1,0 +1,133 @@
+// medseg convert: between file formats, orientations, spacings and voxel types.
+#include <memory>
+#include <optional>
+
+#include <fmt/format.h>
+
+#include "command.h"
+#include "medseg/base/error.h"
+#include "medseg/base/logging.h"
+#include "medseg/imaging/resample.h"
+#include "medseg/imaging/voxel_type.h"
+#include "medseg/io/image_summary.h"
+#include "medseg/volume/orientation.h"
+
+namespace medseg::cli {
+namespace {
+
+constexpr const char* kHelp =
+    R"(Convert an image or label map: NIfTI (.nii, .nii.gz, .hdr, .img), npy, npz, PNG (one slice).
+
+Steps in this order: choose a volume, reorient, resample, change the type. Voxels keep their place in the patient.
+Without --dtype the stored type stays; a file with slope and intercept becomes float32 with both applied.
+Label names inside NIfTI files are kept.
+
+Example: medseg convert ct.nii.gz ct_ras.nii.gz --reorient RAS --resample 1.5)";
+
+struct Options {
+    std::string input, output;
+    std::string orientation;
+    std::vector<double> spacing;
+    std::string type;
+    std::string interpolation;
+    int volume = -1;
+    int level = 1;
+};
+
+Vec3 spacingFrom(const std::vector<double>& values) {
+    if (values.size() == 1) return {values[0], values[0], values[0]};
+    if (values.size() == 3) return {values[0], values[1], values[2]};
+    throw UsageError(fmt::format("--resample takes one spacing or three (x,y,z) in mm, not {}", values.size()));
+}
+
+template <typename T>
+AnyVolume resampledAs(const AnyVolume& voxels, const Geometry& grid, Interpolation interpolation) {
+    return resampleTo(std::get<Volume<T>>(voxels), grid, interpolation, 0);
+}
+
+/// On the new grid in the same type; 64-bit integers go by way of double.
+AnyVolume resampled(const AnyVolume& voxels, const Vec3& spacing, Interpolation interpolation) {
+    const Geometry grid = withSpacing(geometryOf(voxels), spacing);
+    return std::visit(
+        [&]<typename T>(const Volume<T>& volume) -> AnyVolume {
+            if constexpr (std::is_integral_v<T> && sizeof(T) == 8) {
+                const AnyVolume wide = convertVoxelType(voxels, "float64");
+                return convertVoxelType(resampledAs<double>(wide, grid, interpolation), voxelTypeName(voxels));
+            } else {
+                return resampleTo(volume, grid, interpolation, 0);
+            }
+        },
+        voxels);
+}
+
+AnyVolume convertedType(const AnyVolume& voxels, const std::string& type, const ImageHeader& header,
+                        const std::string& name) {
+    std::int64_t clamped = 0;
+    AnyVolume result = convertVoxelType(voxels, type, header.slope, header.inter, &clamped);
+    if (clamped > 0) logWarning("{}: {} voxels do not fit {} and were clamped", name, clamped, type);
+    return result;
+}
+
+void write(const Options& options, AnyVolume voxels, const LabelTable& labels) {
+    const WriteOptions how{options.level};
+    if (labels.empty() || voxelTypeName(voxels).starts_with("float")) return writeImage(options.output, voxels, how);
+    writeLabelMap(options.output, LabelMap::fromAny(voxels, labels, options.input), how);
+}
+
+int runConvert(const Options& options) {
+    requireImageName(options.output);  // before long work
+    ReadOptions reading;
+    if (options.volume >= 0) reading.volumeIndex = options.volume;
+    StoredImage image = readStoredImage(options.input, reading);
+    AnyVolume voxels = std::move(image.voxels);
+    const bool isLabelMap = looksLikeLabelMap(image.header, voxels);
+    if (!options.orientation.empty()) {
+        const AxisTurn turn = turnTowards(geometryOf(voxels), options.orientation);
+        if (!turn.isIdentity()) voxels = turned(voxels, turn);
+    }
+    std::string type = options.type;
+    if (type.empty() && image.header.hasScaling) type = "float32";
+    if (!options.spacing.empty()) {
+        const std::string name = !options.interpolation.empty() ? options.interpolation
+                                 : isLabelMap                   ? "nearest"
+                                                                : "linear";
+        const Vec3 spacing = spacingFrom(options.spacing);
+        // Interpolated values need not be rounded before scaling or a change of type.
+        if (!type.empty()) voxels = convertVoxelType(voxels, "float64");
+        voxels = resampled(voxels, spacing, interpolationFromName(name));
+    }
+    if (!type.empty()) voxels = convertedType(voxels, type, image.header, options.output);
+    write(options, std::move(voxels), image.header.labels);
+    logInfo("{}: {}", options.output, readImageHeader(options.output).geometry.describe());
+    return 0;
+}
+
+std::function<int()> declareConvert(CLI::App& app) {
+    const auto options = std::make_shared<Options>();
+    app.description(kHelp);
+    app.add_option("input", options->input, "File to read")->required()->type_name("IN");
+    app.add_option("output", options->output, "File to write; its ending chooses the format")
+        ->required()
+        ->type_name("OUT");
+    app.add_option("--reorient", options->orientation, "Axis directions: one letter each of R/L, A/P, S/I, e.g. RAS")
+        ->type_name("CODES");
+    app.add_option("--resample", options->spacing, "New voxel spacing in mm: one number or x,y,z (after reorienting)")
+        ->delimiter(',')
+        ->type_name("MM");
+    app.add_option("--interpolation", options->interpolation,
+                   "nearest, linear or cubic; default: nearest for label maps (see medseg info), else linear")
+        ->type_name("NAME");
+    app.add_option("--dtype", options->type, "Voxel type to write: uint8 ... int64, float32, float64")
+        ->type_name("TYPE");
+    app.add_option("--volume", options->volume, "Volume of a 4D file, counted from 0; -1 = the file must hold one")
+        ->type_name("N");
+    app.add_option("--level", options->level, "Compression of .gz: 1 (fast) to 12 (small)")
+        ->check(CLI::Range(1, 12))
+        ->type_name("N");
+    return [options] { return runConvert(*options); };
+}
+
+MEDSEG_COMMAND(convert, "Convert between formats, orientations, spacings and types", declareConvert);
+
+}  // namespace
+}  // namespace medseg::cli
