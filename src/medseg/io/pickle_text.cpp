@@ -130,6 +130,12 @@ std::string sanitisedUtf8(std::string text) {
     return result;
 }
 
+std::string printableText(std::string text) {
+    for (char& c : text)
+        if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f) c = '?';
+    return text;
+}
+
 PickleValue textOrBytes(std::string text) {
     return isValidUtf8(text) ? PickleValue(std::move(text)) : PickleValue::bytes(std::move(text));
 }

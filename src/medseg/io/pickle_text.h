@@ -13,6 +13,8 @@ namespace medseg {
 
 /// The text with every byte that is not part of valid UTF-8 replaced by U+FFFD.
 std::string sanitisedUtf8(std::string text);
+/// The text with control characters replaced by '?': file contents must not break lines or steer a terminal.
+std::string printableText(std::string text);
 bool isValidUtf8(std::string_view text);
 /// A Python 2 str: text if it is valid UTF-8, else bytes.
 PickleValue textOrBytes(std::string text);

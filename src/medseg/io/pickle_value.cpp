@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include "medseg/base/error.h"
+#include "medseg/io/pickle_text.h"
 
 namespace medseg {
 
@@ -267,7 +268,7 @@ class Formatter {
                 addEntries(value, depth);
                 break;
             case PickleValue::Kind::Opaque:
-                text += value.typeName();
+                text += printableText(value.typeName());
                 if (value.node()->isCall) addItems(value, '(', ')', depth);
                 break;
         }

@@ -36,7 +36,8 @@ class ZipStorages : public PickleStorageSource {
             return known->second;
         }
         const ZipEntry* entry = zip_->find(folder_ + request.key);
-        if (entry == nullptr) throw DataError(file(), fmt::format("storage {}{} is missing", folder_, request.key));
+        if (entry == nullptr)
+            throw DataError(file(), fmt::format("storage {} is missing", printableText(folder_ + request.key)));
         requireSize(request, entry->size);
         auto storage = std::make_shared<const TensorStorage>(load(*entry, request));
         opened_.emplace(request.key, storage);
@@ -49,8 +50,9 @@ class ZipStorages : public PickleStorageSource {
     void requireSize(const Request& request, std::uint64_t available) const {
         const std::uint64_t size = tensorDtypeSize(request.dtype);
         if (static_cast<std::uint64_t>(request.elementCount) > available / size)
-            throw DataError(file(), fmt::format("storage {}{} should have {} elements of {} bytes, {} bytes are there",
-                                                folder_, request.key, request.elementCount, size, available));
+            throw DataError(file(),
+                            fmt::format("storage {} should have {} elements of {} bytes, {} bytes are there",
+                                        printableText(folder_ + request.key), request.elementCount, size, available));
     }
 
     TensorStorage load(const ZipEntry& entry, const Request& request) {
@@ -88,7 +90,7 @@ std::string textOf(const ZipReader& zip, const std::string& name) {
 
 std::string producerOf(const ZipReader& zip, const std::string& folder) {
     std::string named = textOf(zip, folder + ".data/producer");
-    if (!named.empty()) return sanitisedUtf8(std::move(named));
+    if (!named.empty()) return printableText(sanitisedUtf8(std::move(named)));
     const bool isRecent = zip.find(folder + "byteorder") != nullptr;
     return isRecent ? "PyTorch 2.1 or later" : "PyTorch 1.6 to 2.0";
 }
@@ -109,14 +111,15 @@ TorchFile readZip(const fs::path& path) {
     const std::string folder = pickle.name.substr(0, pickle.name.size() - std::string_view("data.pkl").size());
 
     TorchFile file;
-    file.archiveName = folder.empty() ? folder : folder.substr(0, folder.size() - 1);
+    file.archiveName = sanitisedUtf8(folder.empty() ? folder : folder.substr(0, folder.size() - 1));
     file.format = zip->find(folder + "constants.pkl") != nullptr ? TorchFormat::TorchScript : TorchFormat::Zip;
     file.version = textOf(*zip, folder + "version");
     if (file.version.empty()) file.version = textOf(*zip, folder + ".data/version");
+    file.version = printableText(sanitisedUtf8(std::move(file.version)));
     file.producer = producerOf(*zip, folder);
     const std::string order = textOf(*zip, folder + "byteorder");
     if (!order.empty() && order != "little" && order != "big")
-        throw DataError(path.string(), fmt::format("unknown byte order \"{}\"", order));
+        throw DataError(path.string(), fmt::format("unknown byte order \"{}\"", printableText(order)));
     if (!order.empty()) file.byteOrder = order;
 
     if (pickle.size > kLargestPickle)

@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -38,10 +39,15 @@ TorchFile readTorchFile(const std::filesystem::path& path);
 /// and for formats without checksums. torch.serialization.set_crc32_options(False) also leads to entries here.
 std::vector<std::string> findChecksumMismatches(const std::filesystem::path& path);
 
+struct TorchWriteOptions {
+    /// All floating tensors are stored in this type; views keep sharing their storages.
+    std::optional<TensorDtype> floatingDtype;
+};
+
 /// Writes a checkpoint that torch.load reads, with weights_only=True too (torch 1.13 accepts no floats there, 2.x
 /// does): nested dicts, lists, tuples, None, bool, int, float, str, bytes and tensors of any strides; each storage is
 /// written once however many tensors view it, straight from where it lies, without a copy. Atomic. Throws DataError for
 /// opaque values, WorkError when writing fails.
-void writeTorchFile(const std::filesystem::path& path, const PickleValue& root);
+void writeTorchFile(const std::filesystem::path& path, const PickleValue& root, const TorchWriteOptions& options = {});
 
 }  // namespace medseg

@@ -7,6 +7,7 @@
 #include "medseg/base/error.h"
 #include "medseg/io/byte_order.h"
 #include "medseg/io/pickle_reader.h"
+#include "medseg/io/pickle_text.h"
 
 namespace medseg {
 
@@ -37,17 +38,19 @@ class LegacyStorages : public PickleStorageSource {
 
     std::shared_ptr<const TensorStorage> open(const Request& request) override {
         const auto found = storages_.find(request.key);
-        if (found == storages_.end()) throw DataError(file_, fmt::format("storage {} is missing", request.key));
+        if (found == storages_.end())
+            throw DataError(file_, fmt::format("storage {} is missing", printableText(request.key)));
         const auto& whole = found->second;
         const std::uint64_t size = tensorDtypeSize(request.dtype);
         const auto available = static_cast<std::int64_t>(whole->bytes.size() / size);
         if (request.elementCount > available)
-            throw DataError(file_, fmt::format("storage {} should have {} elements, {} are there", request.key,
-                                               request.elementCount, available));
+            throw DataError(file_, fmt::format("storage {} should have {} elements, {} are there",
+                                               printableText(request.key), request.elementCount, available));
         if (request.viewKey.empty()) return whole;
         if (request.viewOffset < 0 || request.viewCount < 0 || request.viewOffset > available ||
             request.viewCount > available - request.viewOffset)
-            throw DataError(file_, fmt::format("view {} lies outside storage {}", request.viewKey, request.key));
+            throw DataError(file_, fmt::format("view {} lies outside storage {}", printableText(request.viewKey),
+                                               printableText(request.key)));
         auto& view = views_[request.viewKey];
         if (!view) {
             const auto bytes = whole->bytes.subspan(static_cast<std::size_t>(request.viewOffset) * size,
@@ -108,7 +111,8 @@ class LegacyReader {
             if (!key.isInt() && !key.isString()) throw DataError(name_, "list of storages is damaged");
             const std::string text = key.isInt() ? key.asDecimal() : key.asString();
             const auto type = types.types.find(text);
-            if (type == types.types.end()) throw DataError(name_, fmt::format("storage {} belongs to no tensor", text));
+            if (type == types.types.end())
+                throw DataError(name_, fmt::format("storage {} belongs to no tensor", printableText(text)));
             storages.add(text, take(type->second, order));
         }
         return storages;
@@ -117,7 +121,8 @@ class LegacyReader {
     TensorStorage take(const PickleStorageSource::Request& request, ByteOrder order) {
         const std::uint64_t size = tensorDtypeSize(request.dtype);
         const auto failure = [&](const char* what) {
-            return DataError(name_, fmt::format("storage {} {}: the file is damaged or cut off", request.key, what));
+            return DataError(
+                name_, fmt::format("storage {} {}: the file is damaged or cut off", printableText(request.key), what));
         };
         if (rest_.size() < 8) throw failure("is missing");
         const auto count = loadNumber<std::int64_t>(rest_.data(), order);

@@ -1,4 +1,6 @@
 // Writes PyTorch's zip format: data.pkl (pickle protocol 2) and one stored, aligned entry for each storage.
+#include <algorithm>
+#include <limits>
 #include <map>
 #include <tuple>
 #include <unordered_map>
@@ -54,7 +56,18 @@ const char* storageClass(TensorDtype dtype) {
 /// Makes data.pkl and collects the storages it refers to.
 class TorchPickler {
   public:
-    explicit TorchPickler(const std::string& file) : file_(file) { text_ = "\x80\x02"; }
+    TorchPickler(const std::string& file, const TorchWriteOptions& options) : file_(file), options_(options) {
+        text_ = "\x80\x02";
+    }
+
+    /// One storage: elements of type `from` that are to be stored as `to`.
+    struct Stored {
+        std::span<const std::uint8_t> bytes;
+        TensorDtype from;
+        TensorDtype to;
+
+        std::size_t count() const { return bytes.size() / tensorDtypeSize(from); }
+    };
 
     std::string run(const PickleValue& root) {
         write(root, 0);
@@ -63,7 +76,7 @@ class TorchPickler {
     }
 
     /// In the order of their keys "0", "1" ...
-    const std::vector<std::span<const std::uint8_t>>& storages() const { return storages_; }
+    const std::vector<Stored>& storages() const { return storages_; }
 
   private:
     template <typename Number>
@@ -74,6 +87,8 @@ class TorchPickler {
     }
 
     void string(std::string_view value) {
+        if (value.size() > std::numeric_limits<std::uint32_t>::max())
+            throw DataError(file_, "string of more than 4 GiB");
         text_ += 'X';
         number(static_cast<std::uint32_t>(value.size()));
         text_ += value;
@@ -154,8 +169,10 @@ class TorchPickler {
         const auto bytes = tensor.storage->bytes;
         const auto identity = std::make_tuple(bytes.data(), bytes.size(), tensor.dtype);
         if (const auto known = storageMemo_.find(identity); known != storageMemo_.end()) return recall(known->second);
+        const TensorDtype dtype = storedDtype(tensor.dtype);
         const std::size_t size = tensorDtypeSize(tensor.dtype);
-        const char* typeName = storageClass(tensor.dtype);
+        const Stored stored{bytes.first(bytes.size() / size * size), tensor.dtype, dtype};
+        const char* typeName = storageClass(dtype);
         text_ += '(';
         string("storage");
         if (typeName != nullptr) {
@@ -165,11 +182,14 @@ class TorchPickler {
         }
         string(fmt::format("{}", storages_.size()));
         string("cpu");
-        const std::size_t count = bytes.size() / size;
-        integer(static_cast<std::int64_t>(typeName != nullptr ? count : count * size));
+        integer(static_cast<std::int64_t>(typeName != nullptr ? stored.count() : stored.bytes.size()));
         text_ += "tQ";
-        storages_.push_back(bytes.first(count * size));
+        storages_.push_back(stored);
         storageMemo_.emplace(identity, memorize());
+    }
+
+    TensorDtype storedDtype(TensorDtype dtype) const {
+        return options_.floatingDtype && isFloating(dtype) ? *options_.floatingDtype : dtype;
     }
 
     void tensor(const TensorRecord& record) {
@@ -187,7 +207,7 @@ class TorchPickler {
     }
 
     void plainTensor(const TensorRecord& record) {
-        const bool isTyped = storageClass(record.dtype) != nullptr;
+        const bool isTyped = storageClass(storedDtype(record.dtype)) != nullptr;
         global("torch._utils", isTyped ? "_rebuild_tensor_v2" : "_rebuild_tensor_v3");
         text_ += '(';
         storage(record);
@@ -306,37 +326,46 @@ class TorchPickler {
     }
 
     const std::string& file_;
+    const TorchWriteOptions& options_;
     std::string text_;
     std::uint32_t memoSize_ = 0;
     std::map<std::string, std::uint32_t> globals_;
     std::unordered_map<const PickleNode*, std::uint32_t> nodes_;
     std::map<std::tuple<const std::uint8_t*, std::size_t, TensorDtype>, std::uint32_t> storageMemo_;
-    std::vector<std::span<const std::uint8_t>> storages_;
+    std::vector<Stored> storages_;
 };
 
 ByteSpan bytesOf(std::string_view text) {
     return {reinterpret_cast<const std::uint8_t*>(text.data()), text.size()};
 }
 
+/// Piece by piece, so that a change of type needs little memory.
+void writeStorage(ZipWriter& zip, const std::string& name, const TorchPickler::Stored& stored) {
+    constexpr std::size_t kPiece = std::size_t{1} << 22;  // elements
+    zip.begin(name, stored.count() * tensorDtypeSize(stored.to), kAlignment);
+    const std::size_t size = tensorDtypeSize(stored.from);
+    for (std::size_t start = 0; start < stored.count(); start += kPiece) {
+        const std::size_t count = std::min(kPiece, stored.count() - start);
+        const TensorRecord piece = TensorRecord::over(stored.from, {static_cast<std::int64_t>(count)},
+                                                      stored.bytes.subspan(start * size, count * size), nullptr);
+        zip.append(piece.converted(stored.to).packedBytes());
+    }
+    zip.end();
+}
+
 }  // namespace
 
-void writeTorchFile(const fs::path& path, const PickleValue& root) {
+void writeTorchFile(const fs::path& path, const PickleValue& root, const TorchWriteOptions& options) {
     const std::string file = path.string();
-    TorchPickler pickler(file);
+    TorchPickler pickler(file, options);
     const std::string pickle = pickler.run(root);
     const std::string stem = path.stem().string();
     const std::string folder = (stem.empty() ? "archive" : stem) + "/";
     ZipWriter zip(path);
     zip.add(folder + "data.pkl", bytesOf(pickle), {0, kAlignment});
     zip.add(folder + "byteorder", bytesOf(nativeByteOrder() == ByteOrder::Little ? "little" : "big"), {0, kAlignment});
-    for (std::size_t key = 0; key < pickler.storages().size(); ++key) {
-        const auto bytes = pickler.storages()[key];
-        zip.begin(fmt::format("{}data/{}", folder, key), bytes.size(), kAlignment);
-        constexpr std::size_t kPiece = std::size_t{64} << 20;
-        for (std::size_t start = 0; start < bytes.size(); start += kPiece)
-            zip.append(bytes.subspan(start, std::min(kPiece, bytes.size() - start)));
-        zip.end();
-    }
+    for (std::size_t key = 0; key < pickler.storages().size(); ++key)
+        writeStorage(zip, fmt::format("{}data/{}", folder, key), pickler.storages()[key]);
     zip.add(folder + "version", bytesOf("3\n"), {0, kAlignment});
     zip.add(folder + ".data/producer", bytesOf(fmt::format("medseg {}", version())), {0, kAlignment});
     zip.commit();

@@ -1,0 +1,102 @@
+// medseg checkpoint: look into checkpoints and convert them.
+#include <memory>
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+#include <nlohmann/json.hpp>
+
+#include "command.h"
+#include "medseg/base/error.h"
+#include "medseg/base/logging.h"
+#include "medseg/io/checkpoint_file.h"
+
+namespace medseg::cli {
+namespace {
+
+using Run = std::function<int()>;
+
+/// A subcommand declares its options on `app` and returns what runs it.
+struct Action {
+    const char* name;
+    const char* summary;
+    Run (*declare)(CLI::App& app);
+};
+
+Run declareInspect(CLI::App& app) {
+    struct Options {
+        std::string file;
+        bool json = false;
+        bool statistics = false;
+    };
+    const auto options = std::make_shared<Options>();
+    app.add_option("file", options->file, "Checkpoint: .pth, .pt, .ckpt or .safetensors")
+        ->required()
+        ->type_name("FILE");
+    app.add_flag("--json", options->json, "Print one JSON object");
+    app.add_flag("--stats", options->statistics,
+                 "Also min, max, mean and NaN count of each tensor, and the file's checksums (reads all of it)");
+    return [options] {
+        const Checkpoint checkpoint = readCheckpoint(options->file);
+        const auto description = describeCheckpoint(checkpoint, {options->statistics});
+        if (options->json) {
+            fmt::print("{}\n", description.dump(2, ' ', false, nlohmann::ordered_json::error_handler_t::replace));
+        } else {
+            fmt::print("{}", formatCheckpointDescription(description));
+        }
+        return static_cast<int>(ExitCode::Done);
+    };
+}
+
+Run declareConvert(CLI::App& app) {
+    struct Options {
+        std::string input;
+        std::string output;
+        std::string dtype;
+        ConvertOptions convert;
+    };
+    const auto options = std::make_shared<Options>();
+    app.add_option("input", options->input, "Checkpoint to read")->required()->type_name("IN");
+    app.add_option("output", options->output, "File to write: .safetensors, or .pth, .pt, .ckpt, .bin for PyTorch")
+        ->required()
+        ->type_name("OUT");
+    app.add_option("--dtype", options->dtype, "Store floating tensors as fp16, bf16 or fp32; default: as they are")
+        ->check(CLI::IsMember({"fp16", "bf16", "fp32"}))
+        ->type_name("TYPE");
+    app.add_option("--extract", options->convert.entry,
+                   "Entry to take, e.g. model or ema; default: the weights (model, state_dict, network_weights ...)")
+        ->type_name("KEY");
+    app.add_option("--strip-prefix", options->convert.stripPrefix,
+                   "Remove this from the start of names; \"module.\" is removed anyway where all names have it")
+        ->type_name("PREFIX");
+    app.footer("Example: medseg checkpoint convert medsam_model_latest.pth medsam.safetensors --dtype fp16");
+    return [options] {
+        if (!options->dtype.empty()) options->convert.floatingDtype = tensorDtypeFromName(options->dtype);
+        const ConvertResult result = convertCheckpoint(options->input, options->output, options->convert);
+        logInfo("{}: {} tensors, {} bytes{}", options->output, result.tensorCount, result.bytes,
+                result.source.path.empty() ? "" : fmt::format(", from \"{}\"", fmt::join(result.source.path, ".")));
+        return static_cast<int>(ExitCode::Done);
+    };
+}
+
+constexpr Action kActions[] = {
+    {"inspect", "What a checkpoint is, and the names, shapes, types and statistics of its tensors", declareInspect},
+    {"convert", "Write the weights alone to another format: wrappers and module. prefixes are stripped",
+     declareConvert},
+};
+
+Run declareCheckpoint(CLI::App& app) {
+    app.require_subcommand(1);
+    const auto chosen = std::make_shared<Run>();
+    for (const Action& action : kActions) {
+        CLI::App* sub = app.add_subcommand(action.name, action.summary);
+        sub->fallthrough();
+        const Run run = action.declare(*sub);
+        sub->callback([chosen, run] { *chosen = run; });
+    }
+    return [chosen] { return (*chosen)(); };
+}
+
+MEDSEG_COMMAND(checkpoint, "Inspect and convert network weights", declareCheckpoint);
+
+}  // namespace
+}  // namespace medseg::cli
