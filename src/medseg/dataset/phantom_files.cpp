@@ -54,6 +54,21 @@ void writePair(const PhantomCase& phantom, const fs::path& directory) {
     writeLabelMap(directory / "labelsTr" / (phantom.id + ".nii.gz"), phantom.labels);
 }
 
+constexpr const char* kRecordName = "phantom.json";
+
+/// A folder that holds cases of another origin stays as it is; one that an earlier run wrote is written anew.
+void claimDirectory(const PhantomSettings& settings, PhantomLayout layout, const fs::path& directory) {
+    std::error_code error;
+    const fs::path first = directory / (layout == PhantomLayout::NnUNet ? "imagesTr" : "s0000");
+    if (fs::exists(first, error) && !fs::exists(directory / kRecordName, error))
+        throw WorkError(first.string(), "exists and is no phantom: choose another folder");
+    createDirectories(directory);
+    const nlohmann::ordered_json record{{"seed", settings.seed},       {"size", settings.size},
+                                        {"spacing", settings.spacing}, {"cases", settings.cases},
+                                        {"noise", settings.noise},     {"structures", phantomStructures(settings)}};
+    writeTextFile(directory / kRecordName, record.dump(1) + "\n");
+}
+
 void writeDatasetJson(const PhantomSettings& settings, const fs::path& directory) {
     nlohmann::ordered_json labels{{"background", 0}};
     int id = 0;
@@ -77,7 +92,7 @@ std::vector<std::string> writePhantom(const PhantomSettings& settings, PhantomLa
     if (settings.cases < 1 || settings.cases > 10000)
         throw UsageError(fmt::format("{} phantom cases: give 1 to 10000", settings.cases));
     checkPhantomSettings(settings);
-    createDirectories(directory);
+    claimDirectory(settings, layout, directory);
     if (layout == PhantomLayout::NnUNet) {
         createDirectories(directory / "imagesTr");
         createDirectories(directory / "labelsTr");

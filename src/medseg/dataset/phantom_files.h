@@ -17,7 +17,8 @@ enum class PhantomLayout {
 /// "totalsegmentator", "nnunet". Throws UsageError.
 PhantomLayout phantomLayoutFromName(const std::string& name);
 
-/// Draws all cases and writes them below `directory`; returns the case ids. Throws WorkError when writing fails,
+/// Draws all cases and writes them below `directory`, with the settings in phantom.json; returns the case ids. Cases of
+/// an earlier phantom are replaced. Throws WorkError when the folder holds cases of another origin or writing fails,
 /// InterruptedError on Ctrl-C; finished cases stay, an unfinished one leaves nothing.
 std::vector<std::string> writePhantom(const PhantomSettings& settings, PhantomLayout layout,
                                       const std::filesystem::path& directory);

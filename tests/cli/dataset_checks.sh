@@ -1,0 +1,36 @@
+# Sourced by the command-line tests of datasets: a work folder, and checks that end the test with a message.
+set -u
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+
+fail() { echo "FAILED: $*" >&2; exit 1; }
+
+# expect CODE PATTERN COMMAND...: exit code; the last line on stderr is the one error line and matches the pattern.
+expect() {
+    local code=$1 pattern=$2 got=0; shift 2
+    "$@" >"$work/stdout" 2>"$work/stderr" || got=$?
+    [ "$got" -eq "$code" ] || fail "exit $got instead of $code: $*: $(cat "$work/stderr")"
+    [ "$(grep -c '^medseg: error: ' "$work/stderr")" -eq 1 ] || fail "not one error line: $*: $(cat "$work/stderr")"
+    tail -n 1 "$work/stderr" | grep -qE "^medseg: error: .*$pattern" || fail "does not mention $pattern: $*: $(cat "$work/stderr")"
+}
+
+succeed() {
+    "$@" >"$work/stdout" 2>"$work/stderr" || fail "exit $?: $*: $(cat "$work/stderr")"
+}
+
+# no_leftovers FOLDER: no hidden (temporary) file or folder below it.
+no_leftovers() {
+    local found
+    found=$(find "$1" -mindepth 1 -name '.*' 2>/dev/null)
+    [ -z "$found" ] || fail "left behind: $found"
+}
+
+# wait_for FILE-PATTERN: until a file of that pattern exists, at most 30 s.
+wait_for() {
+    local i
+    for i in $(seq 1 600); do
+        compgen -G "$1" >/dev/null && return 0
+        sleep 0.05
+    done
+    fail "$1 did not appear"
+}
