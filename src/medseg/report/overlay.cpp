@@ -59,10 +59,11 @@ struct SlicePainter {
     Plane2D<int> labels(const LabelMap& map) const {
         return magnifyLabels(extractPlane(map, view, slice), size.pixelWidth, size.pixelHeight);
     }
-    RgbImage overlaid(const Plane2D<int>& labels, const LabelTable& table, double opacity) const {
+    RgbImage overlaid(const Plane2D<int>& labels, const LabelTable& table, const sheet::StructureColors& colors,
+                      double opacity) const {
         RgbImage picture = gray;
         paintLabels(
-            picture, labels, [&](int id) { return table.colorOf(id); }, opacity, kOutlinePixels);
+            picture, labels, [&](int id) { return colors.of(table, id); }, opacity, kOutlinePixels);
         return picture;
     }
 };
@@ -126,11 +127,12 @@ OverlayRow renderOverlayRow(const OverlayCase& overlay, const OverlayOptions& op
     row.millimetresPerPoint = view.widthMm() / row.width;
     row.letters = {view.leftLetter(), view.rightLetter(), view.topLetter(), view.bottomLetter()};
     row.panels.push_back({"Image", painter.gray});
+    const sheet::StructureColors colors(overlay);
     Plane2D<int> reference, prediction;
     const auto addPanel = [&](const char* caption, const LabelMap& map) {
         const Plane2D<int> labels = painter.labels(map);
-        row.panels.push_back({caption, painter.overlaid(labels, map.table(), options.opacity)});
-        sheet::collectLegend(labels, map.table(), row.legend);
+        row.panels.push_back({caption, painter.overlaid(labels, map.table(), colors, options.opacity)});
+        sheet::collectLegend(labels, map.table(), colors, row.legend);
         return labels;
     };
     if (overlay.reference != nullptr) reference = addPanel("Reference", *overlay.reference);
@@ -207,6 +209,7 @@ Canvas renderMontage(const OverlayCase& overlay, const MontageOptions& options) 
     const auto columns = std::min<std::size_t>(static_cast<std::size_t>(options.columns), slices.size());
     const auto rowCount = static_cast<double>((slices.size() + columns - 1) / columns);
     const double width = std::max(480.0, static_cast<double>(columns) * (size.width + kGap) - kGap);
+    const sheet::StructureColors colors(overlay);
     std::vector<RgbImage> tiles;
     OverlayRow legendRow;
     for (const std::int64_t slice : slices) {
@@ -216,8 +219,8 @@ Canvas renderMontage(const OverlayCase& overlay, const MontageOptions& options) 
             continue;
         }
         const Plane2D<int> shown = painter.labels(*labels);
-        tiles.push_back(painter.overlaid(shown, labels->table(), options.opacity));
-        sheet::collectLegend(shown, labels->table(), legendRow.legend);
+        tiles.push_back(painter.overlaid(shown, labels->table(), colors, options.opacity));
+        sheet::collectLegend(shown, labels->table(), colors, legendRow.legend);
     }
     const sheet::Legend legend = sheet::mergeLegends({&legendRow, 1});
     const double legendHeight = legend.items.empty() ? 0 : sheet::legendHeight(Canvas(1, 1), width, legend) + 14;

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <map>
+#include <set>
 
 #include <fmt/format.h>
 
@@ -83,7 +84,24 @@ void drawScaleBar(Canvas& canvas, const Rect& picture, double millimetresPerPoin
                 style);
 }
 
-void collectLegend(const Plane2D<int>& labels, const LabelTable& table, std::vector<LegendItem>& legend) {
+StructureColors::StructureColors(const OverlayCase& overlay) {
+    for (const LabelMap* labels : {overlay.reference, overlay.prediction}) {
+        if (labels == nullptr) continue;
+        std::set<Color> used;
+        bool distinct = true;
+        for (const Label& label : labels->table().labels()) distinct = used.insert(label.color).second && distinct;
+        for (const Label& label : labels->table().labels())
+            colors_.emplace(label.name, distinct ? label.color : labelColor(label.id));
+    }
+}
+
+Color StructureColors::of(const LabelTable& table, int id) const {
+    const auto found = colors_.find(table.nameOf(id));
+    return found != colors_.end() ? found->second : labelColor(id);
+}
+
+void collectLegend(const Plane2D<int>& labels, const LabelTable& table, const StructureColors& colors,
+                   std::vector<LegendItem>& legend) {
     std::map<int, std::int64_t> areas;
     for (const int label : labels.values)
         if (label != 0) ++areas[label];
@@ -92,7 +110,7 @@ void collectLegend(const Plane2D<int>& labels, const LabelTable& table, std::vec
         const auto known =
             std::find_if(legend.begin(), legend.end(), [&](const LegendItem& item) { return item.name == name; });
         if (known == legend.end())
-            legend.push_back({name, table.colorOf(label), area});
+            legend.push_back({name, colors.of(table, label), area});
         else
             known->area = std::max(known->area, area);
     }

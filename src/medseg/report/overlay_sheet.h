@@ -2,6 +2,7 @@
 #pragma once
 
 #include <array>
+#include <map>
 #include <span>
 #include <string>
 #include <vector>
@@ -42,7 +43,20 @@ Legend mergeLegends(std::span<const OverlayRow> rows);
 double legendHeight(const Canvas& canvas, double width, const Legend& legend);
 void drawLegend(Canvas& canvas, Point topLeft, double width, const Legend& legend);
 
+/// One colour a structure name, the same on reference and prediction: that of the reference's table, else the
+/// prediction's. Tables that use a colour twice (files often carry palettes of a dozen colours) are painted with
+/// labelColor() instead.
+class StructureColors {
+  public:
+    explicit StructureColors(const OverlayCase& overlay);
+    Color of(const LabelTable& table, int id) const;
+
+  private:
+    std::map<std::string, Color> colors_;
+};
+
 /// Legend items of the structures in a labelled picture.
-void collectLegend(const Plane2D<int>& labels, const LabelTable& table, std::vector<LegendItem>& legend);
+void collectLegend(const Plane2D<int>& labels, const LabelTable& table, const StructureColors& colors,
+                   std::vector<LegendItem>& legend);
 
 }  // namespace medseg::sheet

@@ -19,6 +19,8 @@ namespace {
 constexpr int kDeepestLevel = 4;
 constexpr std::uintmax_t kLargestPicture = std::uintmax_t{24} << 20;
 constexpr std::size_t kMostOverlays = 60;
+constexpr std::size_t kMostCharts = 60;
+constexpr const char* kCasesTitle = "Cases";
 
 using Rows = std::vector<std::vector<std::string>>;
 
@@ -137,7 +139,7 @@ std::optional<ReportTable> casesFrom(const ReportTable& perCase, const std::vect
             sums.lowestName = row[static_cast<std::size_t>(structureColumn)];
         }
     }
-    ReportTable table{.title = "Cases",
+    ReportTable table{.title = kCasesTitle,
                       .note = "Means over the structures of each case, worst case first.",
                       .columns = {{"case"}},
                       .rows = {},
@@ -166,7 +168,10 @@ void addTables(RunReport& report, const std::vector<fs::path>& files) {
             logWarning("{}: left out of the report", error.what());
         }
         if (csv.size() < 2) continue;
-        ReportTable table = tableFrom(csv, titleFrom(file.stem().string()));
+        ReportTable table =
+            tableFrom(csv, csv.size() > 1 && columnNamed(csv[0], "case") >= 0 && columnNamed(csv[0], "structure") >= 0
+                               ? "Cases and structures"
+                               : titleFrom(file.stem().string()));
         if (auto cases = casesFrom(table, csv[0])) {
             double sum = 0, count = 0;
             for (const auto& row : cases->rows)
@@ -196,7 +201,8 @@ void addPictures(RunReport& report, const std::vector<fs::path>& files, const fs
                              relative.find("montage") != std::string::npos ||
                              relative.find("grid") != std::string::npos;
         auto& list = overlay ? report.overlays : report.charts;
-        if (list.size() < kMostOverlays) list.push_back({titleFrom(name), relative, {bytes.begin(), bytes.end()}});
+        if (overlay || list.size() < kMostCharts)
+            list.push_back({titleFrom(name), relative, {bytes.begin(), bytes.end()}});
     }
 }
 
@@ -209,6 +215,31 @@ void addHistory(RunReport& report, const fs::path& file) {
     if (const auto best = report.history->best(); best && !std::isnan(best->validationDice))
         report.facts.emplace_back(fmt::format("best validation Dice, epoch {}", best->epoch),
                                   fmt::format("{:.3f}", best->validationDice));
+}
+
+/// Overlays of the worst cases first, with the case's mean in the caption; pictures of no known case stay at the end.
+void orderOverlays(RunReport& report) {
+    const auto cases = std::find_if(report.tables.begin(), report.tables.end(),
+                                    [](const ReportTable& table) { return table.title == kCasesTitle; });
+    if (cases == report.tables.end()) return;
+    const auto rowOf = [&](const ReportPicture& picture) -> const std::vector<std::string>* {
+        const std::vector<std::string>* best = nullptr;  // the longest name that the picture's path contains
+        for (const auto& row : cases->rows)
+            if (picture.caption.find(row[0]) != std::string::npos &&
+                (best == nullptr || row[0].size() > (*best)[0].size()))
+                best = &row;
+        return best;
+    };
+    std::vector<std::pair<double, ReportPicture>> ranked;
+    for (ReportPicture& picture : report.overlays) {
+        const auto* row = rowOf(picture);
+        const double value = row != nullptr ? numberOf((*row)[1]) : std::numeric_limits<double>::quiet_NaN();
+        if (std::isfinite(value)) picture.caption += fmt::format(", {} {:.3f}", cases->columns[1].name, value);
+        ranked.emplace_back(std::isfinite(value) ? value : std::numeric_limits<double>::infinity(), std::move(picture));
+    }
+    std::stable_sort(ranked.begin(), ranked.end(), [](const auto& a, const auto& b) { return a.first < b.first; });
+    for (std::size_t i = 0; i < ranked.size(); ++i) report.overlays[i] = std::move(ranked[i].second);
+    if (report.overlays.size() > kMostOverlays) report.overlays.resize(kMostOverlays);
 }
 
 }  // namespace
@@ -274,6 +305,7 @@ RunReport collectRunReport(const fs::path& folder) {
     if (!files.histories.empty()) addHistory(report, files.histories.front());
     addTables(report, files.tables);
     addPictures(report, files.pictures, folder);
+    orderOverlays(report);
     if (!files.recipes.empty()) report.recipe = readTextFile(files.recipes.front());
     return report;
 }

@@ -4,6 +4,10 @@
 #include <cmath>
 #include <string_view>
 
+#include <fmt/format.h>
+
+#include "medseg/base/error.h"
+
 namespace medseg {
 namespace {
 
@@ -55,6 +59,12 @@ LabelAreas measureAreas(const LabelMap& map, const SliceView2D& view) {
 
 const char* viewPlaneName(ViewPlane plane) {
     return plane == ViewPlane::Axial ? "axial" : plane == ViewPlane::Coronal ? "coronal" : "sagittal";
+}
+
+ViewPlane viewPlaneFromName(const std::string& name) {
+    for (const ViewPlane plane : {ViewPlane::Axial, ViewPlane::Coronal, ViewPlane::Sagittal})
+        if (name == viewPlaneName(plane)) return plane;
+    throw UsageError(fmt::format("view \"{}\" is not known: choose axial, coronal or sagittal", name));
 }
 
 SliceView2D::SliceView2D(const Geometry& geometry, ViewPlane plane) : geometry_(geometry), plane_(plane) {

@@ -16,6 +16,8 @@ enum class ViewPlane { Axial, Coronal, Sagittal };
 
 /// "axial", "coronal", "sagittal".
 const char* viewPlaneName(ViewPlane plane);
+/// The reverse. Throws UsageError that lists the names.
+ViewPlane viewPlaneFromName(const std::string& name);
 
 /// Maps pictures (slice, column from the left, row from the top) to voxels. An oblique volume is shown along its array
 /// axes, each taken for the closest anatomical one.

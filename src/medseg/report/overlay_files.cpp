@@ -1,0 +1,187 @@
+#include "medseg/report/overlay_files.h"
+
+#include <algorithm>
+#include <charconv>
+
+#include <fmt/format.h>
+
+#include "medseg/base/error.h"
+#include "medseg/base/files.h"
+#include "medseg/dataset/case_reader.h"
+#include "medseg/dataset/class_list.h"
+#include "medseg/io/image_file.h"
+
+namespace medseg {
+namespace {
+
+constexpr const char* kModalitySuffix = "_0000";
+constexpr const char* kMaskFolder = "segmentations";
+
+std::vector<fs::path> sortedEntries(const fs::path& folder) {
+    std::vector<fs::path> entries;
+    std::error_code code;
+    for (fs::directory_iterator entry(folder, code), end; !code && entry != end; entry.increment(code))
+        if (!entry->path().filename().string().starts_with('.')) entries.push_back(entry->path());
+    if (code) throw DataError(folder.string(), "cannot list the folder: " + code.message());
+    std::sort(entries.begin(), entries.end());
+    return entries;
+}
+
+std::optional<fs::path> imageOfCaseFolder(const fs::path& folder) {
+    for (const char* stem : {"ct", "mri", "image"})
+        for (const char* ending : {".nii.gz", ".nii"})
+            if (const fs::path file = folder / (std::string(stem) + ending); fs::is_regular_file(file)) return file;
+    return std::nullopt;
+}
+
+std::vector<fs::path> imagesIn(const fs::path& images) {
+    if (!fs::exists(images)) throw DataError(images.string(), "no such file or folder: check the path");
+    if (!fs::is_directory(images)) return {images};
+    if (const auto file = imageOfCaseFolder(images)) return {*file};
+    std::vector<fs::path> files;
+    for (const fs::path& entry : sortedEntries(images)) {
+        if (fs::is_regular_file(entry) && isImageName(entry)) files.push_back(entry);
+        if (fs::is_directory(entry))
+            if (const auto file = imageOfCaseFolder(entry)) files.push_back(*file);
+    }
+    if (files.empty())
+        throw DataError(images.string(), "holds no images: neither image files nor case folders with ct.nii.gz");
+    return files;
+}
+
+bool holdsImages(const fs::path& folder) {
+    const std::vector<fs::path> entries = sortedEntries(folder);
+    return std::any_of(entries.begin(), entries.end(), [](const fs::path& entry) { return isImageName(entry); });
+}
+
+/// The segmentation of case `name` in `place`, which may be its file or mask folder itself when there is only one case.
+fs::path segmentationOf(const std::string& name, const fs::path& place, bool onlyCase) {
+    if (place.empty()) return {};
+    if (!fs::exists(place)) throw DataError(place.string(), "no such file or folder: check the path");
+    if (!fs::is_directory(place)) {
+        if (onlyCase) return place;
+        throw DataError(place.string(), "is one file for several images: give a folder with one segmentation a case");
+    }
+    for (const fs::path& entry : sortedEntries(place))
+        if (fs::is_regular_file(entry) && isImageName(entry) && caseNameOf(entry) == name) return entry;
+    for (const fs::path& folder : {place / name / kMaskFolder, place / name})
+        if (fs::is_directory(folder) && holdsImages(folder)) return folder;
+    if (onlyCase && fs::is_directory(place / kMaskFolder)) return place / kMaskFolder;
+    if (onlyCase && holdsImages(place)) return place;
+    throw DataError(place.string(),
+                    fmt::format("holds no segmentation of \"{0}\": looked for {0}.nii.gz (and other image endings), "
+                                "{0}/{1} and a folder {0} with masks",
+                                name, kMaskFolder));
+}
+
+LabelMap readMasks(const fs::path& folder, const Geometry& geometry, const fs::path& image) {
+    std::vector<std::string> names;
+    for (const fs::path& entry : sortedEntries(folder))
+        if (fs::is_regular_file(entry) && isImageName(entry)) names.push_back(imageStem(entry));
+    const bool known =
+        std::all_of(names.begin(), names.end(), [](const std::string& name) { return totalSegmentatorId(name) > 0; });
+    Dataset dataset;
+    dataset.labels = known ? totalSegmentatorLabels() : LabelTable::fromNames(names);
+    Case item;
+    item.id = folder.string();
+    item.image = image;
+    item.maskFolder = folder;
+    LabelLayers layers = readCaseLabels(dataset, item, geometry);
+    LabelMap merged = std::move(layers.layers.front());
+    // Structures that overlap the first layer are shown where it is empty.
+    for (std::size_t i = 1; i < layers.layers.size(); ++i)
+        merged.visit([&](auto& target) {
+            layers.layers[i].visit([&](const auto& source) {
+                using Voxel = std::remove_reference_t<decltype(*target.data())>;
+                for (std::int64_t v = 0; v < target.voxelCount(); ++v)
+                    if (target.data()[v] == 0) target.data()[v] = static_cast<Voxel>(source.data()[v]);
+            });
+        });
+    return merged;
+}
+
+LabelTable namedList(const std::string& name) {
+    if (name == "totalsegmentator") return totalSegmentatorLabels();
+    throw UsageError(fmt::format("label names \"{}\" are not known: choose totalsegmentator", name));
+}
+
+std::optional<LabelMap> readSegmentation(const fs::path& path, const Geometry& geometry, const fs::path& image,
+                                         const LabelChoice& choice) {
+    if (path.empty()) return std::nullopt;
+    LabelMap labels = fs::is_directory(path) ? readMasks(path, geometry, image) : readLabelMap(path);
+    if (labels.table().empty() && !choice.nameList.empty()) labels.setTable(namedList(choice.nameList));
+    return labels;
+}
+
+int idOf(const std::string& text, const LabelTable& table, const std::string& source) {
+    if (const Label* label = table.findName(text)) return label->id;
+    int id = 0;
+    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), id);
+    if (error == std::errc() && end == text.data() + text.size() && id >= 1 && id <= 65535) return id;
+    throw UsageError(fmt::format(
+        "{}: has no structure \"{}\": give a name from its label table, or an id of 1 to 65535", source, text));
+}
+
+}  // namespace
+
+std::string caseNameOf(const fs::path& image) {
+    std::string stem = imageStem(image);
+    if (stem == "ct" || stem == "mri" || stem == "image") {
+        const std::string folder = fs::absolute(image).parent_path().filename().string();
+        if (!folder.empty()) return folder;
+    }
+    if (stem.size() > 5 && stem.ends_with(kModalitySuffix)) stem.resize(stem.size() - 5);
+    return stem;
+}
+
+std::vector<OverlayFiles> findOverlayFiles(const fs::path& images, const fs::path& references,
+                                           const fs::path& predictions) {
+    const std::vector<fs::path> files = imagesIn(images);
+    std::vector<OverlayFiles> cases;
+    for (const fs::path& image : files) {
+        const std::string name = caseNameOf(image);
+        cases.push_back({name, image, segmentationOf(name, references, files.size() == 1),
+                         segmentationOf(name, predictions, files.size() == 1)});
+    }
+    return cases;
+}
+
+LabelMap keepStructures(const LabelMap& labels, const std::vector<std::string>& wanted, const std::string& source) {
+    std::vector<bool> keep(65536, false);
+    for (const std::string& text : wanted) keep[static_cast<std::size_t>(idOf(text, labels.table(), source))] = true;
+    return labels.visit([&](const auto& volume) {
+        auto copy = volume.clone();
+        for (auto& voxel : copy.voxels())
+            if (!keep[voxel]) voxel = 0;
+        return LabelMap(std::move(copy), labels.table());
+    });
+}
+
+LoadedCase::LoadedCase(const OverlayFiles& files, const LabelChoice& choice)
+    : files_(files),
+      image_(readImage(files.image)),
+      reference_(readSegmentation(files.reference, image_.geometry(), files.image, choice)),
+      prediction_(readSegmentation(files.prediction, image_.geometry(), files.image, choice)) {
+    // One side's names serve for both: predictions often carry them where references do not, and the reverse.
+    if (reference_ && prediction_) {
+        if (reference_->table().empty()) reference_->setTable(prediction_->table());
+        if (prediction_->table().empty()) prediction_->setTable(reference_->table());
+    }
+    if (choice.structures.empty()) return;
+    if (reference_) reference_ = keepStructures(*reference_, choice.structures, files.reference.string());
+    if (prediction_) prediction_ = keepStructures(*prediction_, choice.structures, files.prediction.string());
+}
+
+OverlayCase LoadedCase::overlay() const {
+    OverlayCase overlay;
+    overlay.name = files_.name;
+    overlay.image = &image_;
+    overlay.reference = reference_ ? &*reference_ : nullptr;
+    overlay.prediction = prediction_ ? &*prediction_ : nullptr;
+    overlay.imageFile = files_.image.string();
+    overlay.referenceFile = files_.reference.string();
+    overlay.predictionFile = files_.prediction.string();
+    return overlay;
+}
+
+}  // namespace medseg

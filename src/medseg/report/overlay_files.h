@@ -1,0 +1,58 @@
+// Cases for overlays, found by file name and read.
+#pragma once
+
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "medseg/report/overlay.h"
+
+namespace medseg {
+
+/// Files of one case. `reference` and `prediction` may be empty; each is a label map or a folder of masks, one
+/// <structure>.nii.gz each.
+struct OverlayFiles {
+    std::string name;
+    std::filesystem::path image;
+    std::filesystem::path reference;
+    std::filesystem::path prediction;
+};
+
+/// Pairs images with segmentations. Each of the three is a file or a folder. A folder of images holds image files, or
+/// case folders with ct.nii.gz (or mri.nii.gz) in them. The case's name is the file's stem without "_0000", or the case
+/// folder's name; below a folder of segmentations NAME.<ending>, NAME/segmentations or NAME (a folder of masks) belong
+/// to it. Throws DataError when something is missing, naming what was looked for.
+std::vector<OverlayFiles> findOverlayFiles(const std::filesystem::path& images, const std::filesystem::path& references,
+                                           const std::filesystem::path& predictions);
+
+/// Name of a case from its image's path.
+std::string caseNameOf(const std::filesystem::path& image);
+
+struct LabelChoice {
+    /// Names for label maps that carry none: "totalsegmentator" or empty.
+    std::string nameList;
+    /// Only these structures are shown, by name or id; empty: all.
+    std::vector<std::string> structures;
+};
+
+/// A case in memory. overlay() points into it.
+class LoadedCase {
+  public:
+    /// Throws DataError for missing or damaged files and differing grids, UsageError for unknown structures.
+    LoadedCase(const OverlayFiles& files, const LabelChoice& choice);
+
+    OverlayCase overlay() const;
+
+  private:
+    OverlayFiles files_;
+    Volume<float> image_;
+    std::optional<LabelMap> reference_;
+    std::optional<LabelMap> prediction_;
+};
+
+/// A copy in which only the wanted structures (names or ids) remain. Throws UsageError, naming `source`, for a name
+/// that the label table does not have.
+LabelMap keepStructures(const LabelMap& labels, const std::vector<std::string>& wanted, const std::string& source);
+
+}  // namespace medseg
