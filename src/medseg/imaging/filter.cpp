@@ -1,0 +1,222 @@
+#include "medseg/imaging/filter.h"
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <optional>
+#include <vector>
+
+#include <fmt/format.h>
+
+#include "medseg/base/error.h"
+#include "medseg/base/threads.h"
+#include "medseg/imaging/convert.h"
+
+namespace medseg {
+namespace {
+
+/// Correlation weights of an odd kernel around its centre.
+using Kernel = std::vector<double>;
+
+Kernel gaussianKernel(double sigma, std::int64_t radius) {
+    Kernel kernel(2 * radius + 1);
+    double sum = 0;
+    for (std::int64_t i = -radius; i <= radius; ++i)
+        sum += kernel[i + radius] = std::exp(-0.5 / (sigma * sigma) * static_cast<double>(i * i));
+    for (double& weight : kernel) weight /= sum;
+    return kernel;
+}
+
+// Filters wrap with the period of the line; interpolation's Wrap does not.
+Boundary filterBoundary(Boundary boundary) {
+    return boundary == Boundary::Wrap ? Boundary::GridWrap : boundary;
+}
+
+// out[l] = sum over taps of weight * row(p + tap)[l] for one position p; rows outside come from `boundary`.
+template <typename Row>
+void correlate(const Kernel& kernel, std::int64_t p, std::int64_t n, Boundary boundary, double fill, const Row& row,
+               std::int64_t lanes, double* out) {
+    const auto radius = static_cast<std::int64_t>(kernel.size() / 2);
+    std::fill_n(out, lanes, 0.0);
+    for (std::int64_t t = -radius; t <= radius; ++t) {
+        const double weight = kernel[t + radius];
+        if (weight == 0) continue;
+        const std::int64_t index = mapIndex(p + t, n, boundary);
+        if (index < 0) {
+            for (std::int64_t l = 0; l < lanes; ++l) out[l] += weight * fill;
+        } else {
+            const auto* source = row(index);
+            for (std::int64_t l = 0; l < lanes; ++l) out[l] += weight * static_cast<double>(source[l]);
+        }
+    }
+}
+
+template <typename T>
+void filterRows(const T* in, const Index3& size, const Kernel& kernel, Boundary boundary, double fill, T* out) {
+    const std::int64_t nx = size[0], radius = static_cast<std::int64_t>(kernel.size() / 2);
+    parallelFor(0, size[1] * size[2], 64, [&](std::int64_t first, std::int64_t last) {
+        std::vector<double> line(nx + 2 * radius), sums(nx);
+        for (std::int64_t row = first; row < last; ++row) {
+            const T* source = in + row * nx;
+            for (std::int64_t x = -radius; x < nx + radius; ++x) {
+                const std::int64_t index = mapIndex(x, nx, boundary);
+                line[x + radius] = index < 0 ? fill : static_cast<double>(source[index]);
+            }
+            std::fill(sums.begin(), sums.end(), 0.0);
+            for (std::int64_t t = 0; t <= 2 * radius; ++t)
+                for (std::int64_t x = 0; x < nx; ++x) sums[x] += kernel[t] * line[x + t];
+            for (std::int64_t x = 0; x < nx; ++x) out[row * nx + x] = convertValue<T>(sums[x]);
+        }
+    });
+}
+
+template <typename T>
+void filterAcross(const T* in, const Index3& size, int axis, const Kernel& kernel, Boundary boundary, double fill,
+                  T* out) {
+    const std::int64_t nx = size[0], n = size[axis];
+    const std::int64_t step = axis == 1 ? nx : nx * size[1];
+    const std::int64_t outer = axis == 1 ? size[2] : size[1];
+    const std::int64_t outerStep = axis == 1 ? nx * size[1] : nx;
+    parallelFor(0, outer * n, 64, [&](std::int64_t first, std::int64_t last) {
+        std::vector<double> sums(nx);
+        for (std::int64_t i = first; i < last; ++i) {
+            const std::int64_t base = i / n * outerStep, p = i % n;
+            correlate(
+                kernel, p, n, boundary, fill, [&](std::int64_t q) { return in + base + q * step; }, nx, sums.data());
+            T* target = out + base + p * step;
+            for (std::int64_t x = 0; x < nx; ++x) target[x] = convertValue<T>(sums[x]);
+        }
+    });
+}
+
+// Applies the kernels of the axes one after the other, third axis first (scipy's first array axis).
+template <typename T>
+Volume<T> filterSeparable(const Volume<T>& volume, const std::array<std::optional<Kernel>, 3>& kernels,
+                          Boundary boundary, double fill) {
+    if (volume.empty()) throw DataError("filter of a volume without voxels");
+    boundary = filterBoundary(boundary);
+    Volume<T> out(volume.geometry());
+    std::optional<Volume<T>> scratch;
+    const T* source = volume.data();
+    for (const int axis : {2, 1, 0}) {
+        if (!kernels[axis]) continue;
+        if (source == out.data()) {
+            if (!scratch) scratch.emplace(volume.geometry());
+            std::swap(*scratch, out);
+            source = scratch->data();
+        }
+        if (axis == 0)
+            filterRows(source, volume.size(), *kernels[0], boundary, fill, out.data());
+        else
+            filterAcross(source, volume.size(), axis, *kernels[axis], boundary, fill, out.data());
+        source = out.data();
+    }
+    return source == volume.data() ? volume.clone() : std::move(out);
+}
+
+std::optional<Kernel> gaussianOfAxis(double sigma, double truncate) {
+    if (!std::isfinite(sigma) || sigma < 0 || !(truncate > 0) || truncate * sigma > 1e5)
+        throw UsageError(
+            fmt::format("Gaussian of sigma {} truncated at {} sigma: use finite positive values", sigma, truncate));
+    if (sigma <= 1e-15) return std::nullopt;
+    return gaussianKernel(sigma, static_cast<std::int64_t>(truncate * sigma + 0.5));
+}
+
+void requireKernelSize(int size) {
+    if (size < 1 || size % 2 == 0 || size > 101)
+        throw UsageError(fmt::format("filter of size {}: use an odd size up to 101", size));
+}
+
+}  // namespace
+
+template <typename T>
+Volume<T> gaussianFilter(const Volume<T>& volume, const Vec3& sigma, const GaussianOptions& options) {
+    std::array<std::optional<Kernel>, 3> kernels;
+    for (int axis = 0; axis < 3; ++axis) kernels[axis] = gaussianOfAxis(sigma[axis], options.truncate);
+    return filterSeparable(volume, kernels, options.boundary, options.fill);
+}
+
+template <typename T>
+Volume<T> gaussianFilterMm(const Volume<T>& volume, double sigmaMm, const GaussianOptions& options) {
+    const Vec3 spacing = volume.geometry().spacing();
+    return gaussianFilter(volume, {sigmaMm / spacing[0], sigmaMm / spacing[1], sigmaMm / spacing[2]}, options);
+}
+
+void gaussianBlur(SliceView<const float> in, int size, double sigma, SliceView<float> out) {
+    requireKernelSize(size);
+    if (!(sigma > 0) || !std::isfinite(sigma))
+        throw UsageError(fmt::format("Gaussian of sigma {}: use a positive value", sigma));
+    if (in.width != out.width || in.height != out.height) throw DataError("blur: input and output differ in size");
+    Volume<float> image(Geometry::axisAligned({in.width, in.height, 1}, {1, 1, 1}));
+    for (std::int64_t y = 0; y < in.height; ++y) std::copy_n(in.row(y), in.width, &image(0, y, 0));
+    const Kernel kernel = gaussianKernel(sigma, size / 2);
+    const Volume<float> blurred = filterSeparable<float>(image, {kernel, kernel, std::nullopt}, Boundary::Mirror, 0);
+    for (std::int64_t y = 0; y < in.height; ++y) std::copy_n(&blurred(0, y, 0), in.width, out.row(y));
+}
+
+template <typename T>
+Volume<T> uniformFilter(const Volume<T>& volume, int size, Boundary boundary) {
+    requireKernelSize(size);
+    std::array<std::optional<Kernel>, 3> kernels;
+    for (int axis = 0; axis < 3; ++axis)
+        if (volume.size()[axis] > 1) kernels[axis] = Kernel(size, 1.0 / size);
+    return filterSeparable(volume, kernels, boundary, 0);
+}
+
+template <typename T>
+Volume<T> sobelFilter(const Volume<T>& volume, int axis, Boundary boundary) {
+    if (axis < 0 || axis > 2) throw UsageError(fmt::format("Sobel filter along axis {}: use 0, 1 or 2", axis));
+    std::array<std::optional<Kernel>, 3> kernels;
+    for (int a = 0; a < 3; ++a)
+        if (a == axis || volume.size()[a] > 1) kernels[a] = a == axis ? Kernel{-1, 0, 1} : Kernel{1, 2, 1};
+    return filterSeparable(volume, kernels, boundary, 0);
+}
+
+template <typename T>
+Volume<T> medianFilter(const Volume<T>& volume, int size, Boundary boundary) {
+    if (volume.empty()) throw DataError("filter of a volume without voxels");
+    requireKernelSize(size);
+    boundary = filterBoundary(boundary);
+    const auto [nx, ny, nz] = volume.size();
+    const std::int64_t radius = size / 2;
+    const std::int64_t radiusZ = nz > 1 ? radius : 0, radiusY = ny > 1 ? radius : 0, radiusX = nx > 1 ? radius : 0;
+    Volume<T> out(volume.geometry());
+    parallelFor(0, ny * nz, 8, [&, nx = nx, ny = ny, nz = nz](std::int64_t first, std::int64_t last) {
+        std::vector<T> window;
+        std::vector<const T*> rows;
+        for (std::int64_t r = first; r < last; ++r) {
+            rows.clear();
+            for (std::int64_t dz = -radiusZ; dz <= radiusZ; ++dz)
+                for (std::int64_t dy = -radiusY; dy <= radiusY; ++dy) {
+                    const std::int64_t y = mapIndex(r % ny + dy, ny, boundary), z = mapIndex(r / ny + dz, nz, boundary);
+                    rows.push_back(y < 0 || z < 0 ? nullptr : volume.data() + nx * (y + ny * z));
+                }
+            for (std::int64_t x = 0; x < nx; ++x) {
+                window.clear();
+                for (std::int64_t dx = -radiusX; dx <= radiusX; ++dx) {
+                    const std::int64_t index = mapIndex(x + dx, nx, boundary);
+                    for (const T* row : rows) window.push_back(row == nullptr || index < 0 ? T{0} : row[index]);
+                }
+                const auto middle = window.begin() + static_cast<std::ptrdiff_t>(window.size() / 2);
+                std::nth_element(window.begin(), middle, window.end());
+                out.data()[r * nx + x] = *middle;
+            }
+        }
+    });
+    return out;
+}
+
+#define MEDSEG_INSTANTIATE(T)                                                                    \
+    template Volume<T> gaussianFilter<T>(const Volume<T>&, const Vec3&, const GaussianOptions&); \
+    template Volume<T> gaussianFilterMm<T>(const Volume<T>&, double, const GaussianOptions&);    \
+    template Volume<T> uniformFilter<T>(const Volume<T>&, int, Boundary);                        \
+    template Volume<T> sobelFilter<T>(const Volume<T>&, int, Boundary);                          \
+    template Volume<T> medianFilter<T>(const Volume<T>&, int, Boundary);
+MEDSEG_INSTANTIATE(std::uint8_t)
+MEDSEG_INSTANTIATE(std::int16_t)
+MEDSEG_INSTANTIATE(std::int32_t)
+MEDSEG_INSTANTIATE(float)
+MEDSEG_INSTANTIATE(double)
+#undef MEDSEG_INSTANTIATE
+
+}  // namespace medseg
