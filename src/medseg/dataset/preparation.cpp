@@ -223,8 +223,9 @@ class Preparation {
             writeLabels<std::uint16_t>(labels, plan, format_, record.sourceSlices, labelStream, counts);
         NpyStream countStream(paths_.counts(record.id), NpyType::U32, {slices, columns});
         countStream.append(counts.data(), slices * columns);
-        // The record of an earlier preparation must not vouch for a mixture of old and new files.
+        // What an earlier preparation recorded must not vouch for a mixture of old and new files.
         std::error_code ignored;
+        fs::remove(paths_.manifest(), ignored);
         fs::remove(paths_.caseRecord(record.id), ignored);
         images.commit();
         labelStream.commit();
