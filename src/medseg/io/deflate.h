@@ -19,7 +19,8 @@ std::uint32_t combineCrc32(std::uint32_t crcA, std::uint32_t crcB, std::uint64_t
 /// bytes.
 bool inflateStream(ByteSpan input, std::span<std::uint8_t> output);
 
-/// Compression levels: 1 (fastest) to 12 (smallest). Values outside are brought to the nearest.
+/// Compression levels: 1 (fastest) to 12 (smallest); 1 to 3 are the same, so are 9 to 12. Values outside are brought to
+/// the nearest.
 constexpr int kFastestLevel = 1;
 constexpr int kSmallestLevel = 12;
 
