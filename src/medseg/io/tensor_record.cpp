@@ -7,6 +7,7 @@
 #include <fmt/ranges.h>
 
 #include "medseg/base/error.h"
+#include "medseg/base/threads.h"
 #include "medseg/io/half_float.h"
 #include "medseg/io/tensor_elements.h"
 
@@ -71,13 +72,30 @@ std::vector<Target> valuesAs(const TensorRecord& tensor) {
 }
 
 template <typename Stored, typename Convert>
-void convertInto(const TensorRecord& tensor, std::vector<std::uint8_t>& bytes, Convert&& convert) {
-    std::uint8_t* target = bytes.data();
+void convertInto(const TensorRecord& tensor, std::uint8_t* target, Convert&& convert) {
     forEachElement(tensor, [&](auto value) {
         const Stored stored = convert(value);
         std::memcpy(target, &stored, sizeof stored);
         target += sizeof stored;
     });
+}
+
+void convertElements(const TensorRecord& tensor, TensorDtype dtype, std::uint8_t* target) {
+    switch (dtype) {
+        case TensorDtype::F32:
+            return convertInto<float>(tensor, target, [](auto v) { return static_cast<float>(v); });
+        case TensorDtype::F64:
+            return convertInto<double>(tensor, target, [](auto v) { return static_cast<double>(v); });
+        case TensorDtype::F16:
+            return convertInto<std::uint16_t>(tensor, target,
+                                              [](auto v) { return floatToHalf(static_cast<float>(v)); });
+        case TensorDtype::BF16:
+            return convertInto<std::uint16_t>(tensor, target,
+                                              [](auto v) { return floatToBfloat16(static_cast<float>(v)); });
+        default:
+            throw DataError(fmt::format("cannot convert tensor {} to {}: only floating types are targets",
+                                        tensor.describe(), tensorDtypeName(dtype)));
+    }
 }
 
 }  // namespace
@@ -231,24 +249,19 @@ std::span<const std::uint8_t> TensorRecord::packedBytes() const {
 
 TensorRecord TensorRecord::converted(TensorDtype target) const {
     if (target == dtype) return *this;
-    const std::size_t count = static_cast<std::size_t>(elementCount());
-    std::vector<std::uint8_t> bytes(count * tensorDtypeSize(target));
-    switch (target) {
-        case TensorDtype::F32:
-            convertInto<float>(*this, bytes, [](auto v) { return static_cast<float>(v); });
-            break;
-        case TensorDtype::F64:
-            convertInto<double>(*this, bytes, [](auto v) { return static_cast<double>(v); });
-            break;
-        case TensorDtype::F16:
-            convertInto<std::uint16_t>(*this, bytes, [](auto v) { return floatToHalf(static_cast<float>(v)); });
-            break;
-        case TensorDtype::BF16:
-            convertInto<std::uint16_t>(*this, bytes, [](auto v) { return floatToBfloat16(static_cast<float>(v)); });
-            break;
-        default:
-            throw DataError(fmt::format("cannot convert tensor {} to {}: only floating types are targets", describe(),
-                                        tensorDtypeName(target)));
+    const std::size_t size = tensorDtypeSize(target);
+    std::vector<std::uint8_t> bytes(static_cast<std::size_t>(elementCount()) * size);
+    if (isContiguous()) {
+        constexpr std::int64_t kGrain = std::int64_t{1} << 18;
+        parallelFor(0, elementCount(), kGrain, [&](std::int64_t first, std::int64_t last) {
+            TensorRecord part = *this;
+            part.shape = {last - first};
+            part.strides = {1};
+            part.offset += first;
+            convertElements(part, target, bytes.data() + static_cast<std::size_t>(first) * size);
+        });
+    } else {
+        convertElements(*this, target, bytes.data());
     }
     TensorRecord result = owning(target, shape, std::move(bytes));
     result.isParameter = isParameter;
