@@ -13,6 +13,7 @@
 #include "medseg/report/history_plot.h"
 #include "medseg/report/html_report.h"
 #include "medseg/report/overlay_files.h"
+#include "medseg/report/scene_html.h"
 
 namespace medseg::cli {
 namespace {
@@ -23,6 +24,7 @@ struct Options {
     LabelChoice labels;
     OverlayOptions overlay;
     MontageOptions montage;
+    SceneOptions scene;
     int cases = 8;
 };
 
@@ -112,6 +114,27 @@ void runHtml(const Options& options) {
     printPath(output);
 }
 
+void runScene(const Options& options) {
+    if (options.reference.empty() && options.prediction.empty())
+        throw UsageError("a scene needs --reference or --prediction: see `medseg render scene --help`");
+    const std::string& main = options.reference.empty() ? options.prediction : options.reference;
+    const SegmentationPair labels = readSegmentations(options.reference, options.prediction, options.labels);
+    Scene scene = makeScene(labels.reference ? &*labels.reference : nullptr,
+                            labels.prediction ? &*labels.prediction : nullptr, options.scene);
+    scene.title = options.title.empty() ? caseNameOf(main) : options.title;
+    scene.detail = (labels.reference ? labels.reference : labels.prediction)->geometry().describe();
+    writeSceneHtml(options.output, scene, options.scene);
+    printPath(options.output);
+}
+
+void declareLabels(CLI::App& app, Options& options) {
+    app.add_option("--structures", options.labels.structures, "Show only these, by name or id (default: all)")
+        ->delimiter(',')
+        ->type_name("NAME,...");
+    app.add_option("--label-names", options.labels.nameList, "Names for label maps that carry none: totalsegmentator")
+        ->type_name("LIST");
+}
+
 void declareCaseInputs(CLI::App& app, Options& options, bool several) {
     app.add_option("--image", options.image,
                    several ? "Folder of images, or of case folders with ct.nii.gz; or one image"
@@ -140,11 +163,7 @@ void declareLook(CLI::App& app, Options& options) {
     app.add_option("--opacity", options.overlay.opacity, "Opacity of the structures' colours, 0 to 1")
         ->check(CLI::Range(0.0, 1.0).description(""))
         ->type_name("X");
-    app.add_option("--structures", options.labels.structures, "Show only these, by name or id (default: all)")
-        ->delimiter(',')
-        ->type_name("NAME,...");
-    app.add_option("--label-names", options.labels.nameList, "Names for label maps that carry none: totalsegmentator")
-        ->type_name("LIST");
+    declareLabels(app, options);
 }
 
 void declareSlice(CLI::App& app, Options& options) {
@@ -221,6 +240,24 @@ std::function<int()> declareRender(CLI::App& app) {
     page.add_option("--title", options.title, "Heading")->type_name("TEXT");
     page.footer("Example: medseg render html run --output report.html");
 
+    CLI::App& scene =
+        commands.add("scene", "Structures in 3D, reference against prediction, in one offline file (HTML)", runScene);
+    scene.add_option("--reference", options.reference, "Label map, or folder of masks")->type_name("PATH");
+    scene.add_option("--prediction", options.prediction, "Label map, or folder of masks")->type_name("PATH");
+    scene.add_option("--output", options.output, "Page to write")->required()->type_name("FILE.html");
+    scene.add_option("--title", options.title, "Heading (default: the file's name)")->type_name("TEXT");
+    scene
+        .add_option("--smoothing", options.scene.smoothingPasses,
+                    "Smoothing passes over the surfaces (they do not shrink); 0: voxel steps show")
+        ->check(CLI::Range(0, 200).description(""))
+        ->type_name("N");
+    scene
+        .add_option("--triangles", options.scene.mostTriangles, "Surfaces are coarsened to at most this many triangles")
+        ->check(CLI::Range(1000, 50'000'000).description(""))
+        ->type_name("N");
+    declareLabels(scene, options);
+    scene.footer("Example: medseg render scene --reference labels.nii.gz --prediction pred.nii.gz --output scene.html");
+
     app.require_subcommand(1);
     app.footer(
         "`medseg render overlay --help` lists the options of a picture. Printed on success: the path of the file.\n"
@@ -234,6 +271,6 @@ std::function<int()> declareRender(CLI::App& app) {
 
 }  // namespace
 
-MEDSEG_COMMAND(render, "Draw overlays, montages, training curves and run reports", declareRender);
+MEDSEG_COMMAND(render, "Draw overlays, montages, training curves, run reports and 3D scenes", declareRender);
 
 }  // namespace medseg::cli

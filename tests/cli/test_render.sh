@@ -48,7 +48,7 @@ grep -qE '(src|href)="https?:|@import|url\(' "$work/report.html" && fail "the re
 grep -q '<b>spleen' "$work/report.html" && fail "the report does not escape names"
 "$MEDSEG" render html "$work/run" >/dev/null && [ -s "$work/run/report.html" ] || fail "html does not write DIR/report.html by default"
 
-for sub in overlay grid montage curves html; do
+for sub in overlay grid montage curves html scene; do
     "$MEDSEG" render $sub --help | grep -q Example || fail "render $sub --help has no example"
 done
 
@@ -74,6 +74,11 @@ draw "$work/overlay.png" overlay --image "$image" --reference "$labels" --predic
 draw "$work/bone.png" overlay --image "$image" --reference "$labels" --axis coronal --slice 50 --window bone --structures liver,2
 draw "$work/range.png" overlay --image "$image" --window -160,240 --axis sagittal --threads 1
 draw "$work/montage.png" montage --image "$image" --reference "$labels" --columns 3 --slices 6
+draw "$work/scene.html" scene --reference "$labels" --prediction "$labels" --structures liver,spleen
+grep -qE '(src|href)="https?:|@import|url\(' "$work/scene.html" && fail "the scene loads something from outside"
+expect 2 'needs --reference or --prediction' scene --output "$work/out/x.html"
+expect 3 'nope.nii.gz: no such file' scene --reference "$work/nope.nii.gz" --output "$work/out/x.html"
+expect 3 'no structure to show' scene --reference "$labels" --structures 60000 --output "$work/out/x.html"
 mkdir -p "$work/data/s0001" "$work/data/s0002" "$work/predictions"
 for case in s0001 s0002; do
     cp "$image" "$work/data/$case/ct.nii.gz"

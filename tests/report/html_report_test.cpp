@@ -90,6 +90,7 @@ TEST(RunReport, PageIsCompleteAndLoadsNothing) {
 TEST(OverlayFiles, PairsCasesByName) {
     EXPECT_EQ(caseNameOf("/data/FLARE22_Tr_0001_0000.nii.gz"), "FLARE22_Tr_0001");
     EXPECT_EQ(caseNameOf("/data/s0004/ct.nii.gz"), "s0004");
+    EXPECT_EQ(caseNameOf("/data/s0004/segmentations"), "s0004");
     EXPECT_EQ(caseNameOf("liver.nii"), "liver");
 
     const TemporaryFolder folder;

@@ -74,19 +74,24 @@ fs::path segmentationOf(const std::string& name, const fs::path& place, bool onl
                                 name, kMaskFolder));
 }
 
-LabelMap readMasks(const fs::path& folder, const Geometry& geometry, const fs::path& image) {
+LabelMap readMasks(const fs::path& folder, const fs::path& image) {
     std::vector<std::string> names;
+    fs::path grid = image;
     for (const fs::path& entry : sortedEntries(folder))
-        if (fs::is_regular_file(entry) && isImageName(entry)) names.push_back(imageStem(entry));
+        if (fs::is_regular_file(entry) && isImageName(entry)) {
+            names.push_back(imageStem(entry));
+            if (grid.empty()) grid = entry;
+        }
+    if (names.empty()) throw DataError(folder.string(), "holds no masks: expected <structure>.nii.gz");
     const bool known =
         std::all_of(names.begin(), names.end(), [](const std::string& name) { return totalSegmentatorId(name) > 0; });
     Dataset dataset;
     dataset.labels = known ? totalSegmentatorLabels() : LabelTable::fromNames(names);
     Case item;
     item.id = folder.string();
-    item.image = image;
+    item.image = grid;
     item.maskFolder = folder;
-    LabelLayers layers = readCaseLabels(dataset, item, geometry);
+    LabelLayers layers = readCaseLabels(dataset, item, readImageHeader(grid).geometry);
     LabelMap merged = std::move(layers.layers.front());
     // Structures that overlap the first layer are shown where it is empty.
     for (std::size_t i = 1; i < layers.layers.size(); ++i)
@@ -105,10 +110,9 @@ LabelTable namedList(const std::string& name) {
     throw UsageError(fmt::format("label names \"{}\" are not known: choose totalsegmentator", name));
 }
 
-std::optional<LabelMap> readSegmentation(const fs::path& path, const Geometry& geometry, const fs::path& image,
-                                         const LabelChoice& choice) {
+std::optional<LabelMap> readSegmentation(const fs::path& path, const LabelChoice& choice, const fs::path& image) {
     if (path.empty()) return std::nullopt;
-    LabelMap labels = fs::is_directory(path) ? readMasks(path, geometry, image) : readLabelMap(path);
+    LabelMap labels = fs::is_directory(path) ? readMasks(path, image) : readLabelMap(path);
     if (labels.table().empty() && !choice.nameList.empty()) labels.setTable(namedList(choice.nameList));
     return labels;
 }
@@ -126,7 +130,7 @@ int idOf(const std::string& text, const LabelTable& table, const std::string& so
 
 std::string caseNameOf(const fs::path& image) {
     std::string stem = imageStem(image);
-    if (stem == "ct" || stem == "mri" || stem == "image") {
+    if (stem == "ct" || stem == "mri" || stem == "image" || stem == kMaskFolder) {
         const std::string folder = fs::absolute(image).parent_path().filename().string();
         if (!folder.empty()) return folder;
     }
@@ -157,27 +161,32 @@ LabelMap keepStructures(const LabelMap& labels, const std::vector<std::string>& 
     });
 }
 
+SegmentationPair readSegmentations(const fs::path& referenceFile, const fs::path& predictionFile,
+                                   const LabelChoice& choice, const fs::path& image) {
+    SegmentationPair pair{readSegmentation(referenceFile, choice, image),
+                          readSegmentation(predictionFile, choice, image)};
+    auto& [reference, prediction] = pair;
+    if (reference && prediction) {
+        if (reference->table().empty()) reference->setTable(prediction->table());
+        if (prediction->table().empty()) prediction->setTable(reference->table());
+    }
+    if (choice.structures.empty()) return pair;
+    if (reference) reference = keepStructures(*reference, choice.structures, referenceFile.string());
+    if (prediction) prediction = keepStructures(*prediction, choice.structures, predictionFile.string());
+    return pair;
+}
+
 LoadedCase::LoadedCase(const OverlayFiles& files, const LabelChoice& choice)
     : files_(files),
       image_(readImage(files.image)),
-      reference_(readSegmentation(files.reference, image_.geometry(), files.image, choice)),
-      prediction_(readSegmentation(files.prediction, image_.geometry(), files.image, choice)) {
-    // One side's names serve for both: predictions often carry them where references do not, and the reverse.
-    if (reference_ && prediction_) {
-        if (reference_->table().empty()) reference_->setTable(prediction_->table());
-        if (prediction_->table().empty()) prediction_->setTable(reference_->table());
-    }
-    if (choice.structures.empty()) return;
-    if (reference_) reference_ = keepStructures(*reference_, choice.structures, files.reference.string());
-    if (prediction_) prediction_ = keepStructures(*prediction_, choice.structures, files.prediction.string());
-}
+      segmentations_(readSegmentations(files.reference, files.prediction, choice, files.image)) {}
 
 OverlayCase LoadedCase::overlay() const {
     OverlayCase overlay;
     overlay.name = files_.name;
     overlay.image = &image_;
-    overlay.reference = reference_ ? &*reference_ : nullptr;
-    overlay.prediction = prediction_ ? &*prediction_ : nullptr;
+    overlay.reference = segmentations_.reference ? &*segmentations_.reference : nullptr;
+    overlay.prediction = segmentations_.prediction ? &*segmentations_.prediction : nullptr;
     overlay.imageFile = files_.image.string();
     overlay.referenceFile = files_.reference.string();
     overlay.predictionFile = files_.prediction.string();

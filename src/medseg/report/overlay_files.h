@@ -26,7 +26,7 @@ struct OverlayFiles {
 std::vector<OverlayFiles> findOverlayFiles(const std::filesystem::path& images, const std::filesystem::path& references,
                                            const std::filesystem::path& predictions);
 
-/// Name of a case from its image's path.
+/// Name of a case from the path of its image, label map or mask folder.
 std::string caseNameOf(const std::filesystem::path& image);
 
 struct LabelChoice {
@@ -36,10 +36,22 @@ struct LabelChoice {
     std::vector<std::string> structures;
 };
 
+struct SegmentationPair {
+    std::optional<LabelMap> reference;
+    std::optional<LabelMap> prediction;
+};
+
+/// Reads reference and prediction (each a label map, a folder of masks, or empty) and applies the choice. Names of one
+/// side serve for both where the other has none; of masks that overlap, the first keeps the voxel. With `image`, masks
+/// must have its grid, else that of the first mask. Throws DataError for missing or damaged files and differing grids,
+/// UsageError for unknown structures.
+SegmentationPair readSegmentations(const std::filesystem::path& reference, const std::filesystem::path& prediction,
+                                   const LabelChoice& choice, const std::filesystem::path& image = {});
+
 /// A case in memory. overlay() points into it.
 class LoadedCase {
   public:
-    /// Throws DataError for missing or damaged files and differing grids, UsageError for unknown structures.
+    /// Throws as readSegmentations and readImage.
     LoadedCase(const OverlayFiles& files, const LabelChoice& choice);
 
     OverlayCase overlay() const;
@@ -47,8 +59,7 @@ class LoadedCase {
   private:
     OverlayFiles files_;
     Volume<float> image_;
-    std::optional<LabelMap> reference_;
-    std::optional<LabelMap> prediction_;
+    SegmentationPair segmentations_;
 };
 
 /// A copy in which only the wanted structures (names or ids) remain. Throws UsageError, naming `source`, for a name
