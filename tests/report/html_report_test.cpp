@@ -105,6 +105,12 @@ TEST(OverlayFiles, PairsCasesByName) {
     EXPECT_EQ(cases[1].reference, folder / "labels/b/segmentations");
     EXPECT_TRUE(cases[1].prediction.empty());
     EXPECT_THROW(findOverlayFiles(folder / "images", {}, folder / "images/a_0000.nii.gz"), DataError);
+
+    writeText(folder / "cases/s1/ct.nii.gz", "x");
+    writeText(folder / "cases/s1/segmentations/liver.nii.gz", "x");
+    const auto own = findOverlayFiles(folder / "cases/s1", folder / "cases/s1", {});
+    EXPECT_EQ(own.at(0).name, "s1");
+    EXPECT_EQ(own.at(0).reference, folder / "cases/s1/segmentations");
     EXPECT_THROW(findOverlayFiles(folder / "missing", {}, {}), DataError);
     EXPECT_THROW(findOverlayFiles(folder / "labels/b/segmentations", folder / "missing", {}), DataError);
 }

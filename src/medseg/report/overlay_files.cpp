@@ -55,7 +55,7 @@ bool holdsImages(const fs::path& folder) {
 }
 
 /// The segmentation of case `name` in `place`, which may be its file or mask folder itself when there is only one case.
-fs::path segmentationOf(const std::string& name, const fs::path& place, bool onlyCase) {
+fs::path segmentationOf(const std::string& name, const fs::path& image, const fs::path& place, bool onlyCase) {
     if (place.empty()) return {};
     if (!fs::exists(place)) throw DataError(place.string(), "no such file or folder: check the path");
     if (!fs::is_directory(place)) {
@@ -63,7 +63,9 @@ fs::path segmentationOf(const std::string& name, const fs::path& place, bool onl
         throw DataError(place.string(), "is one file for several images: give a folder with one segmentation a case");
     }
     for (const fs::path& entry : sortedEntries(place))
-        if (fs::is_regular_file(entry) && isImageName(entry) && caseNameOf(entry) == name) return entry;
+        if (fs::is_regular_file(entry) && isImageName(entry) && caseNameOf(entry) == name &&
+            !fs::equivalent(entry, image))
+            return entry;
     for (const fs::path& folder : {place / name / kMaskFolder, place / name})
         if (fs::is_directory(folder) && holdsImages(folder)) return folder;
     if (onlyCase && fs::is_directory(place / kMaskFolder)) return place / kMaskFolder;
@@ -144,8 +146,8 @@ std::vector<OverlayFiles> findOverlayFiles(const fs::path& images, const fs::pat
     std::vector<OverlayFiles> cases;
     for (const fs::path& image : files) {
         const std::string name = caseNameOf(image);
-        cases.push_back({name, image, segmentationOf(name, references, files.size() == 1),
-                         segmentationOf(name, predictions, files.size() == 1)});
+        cases.push_back({name, image, segmentationOf(name, image, references, files.size() == 1),
+                         segmentationOf(name, image, predictions, files.size() == 1)});
     }
     return cases;
 }
