@@ -2,6 +2,8 @@
 #include <cstdio>
 #include <cstdlib>
 #include <filesystem>
+#include <map>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -13,14 +15,22 @@
 #include "medseg/base/logging.h"
 #include "medseg/metrics/evaluation.h"
 #include "medseg/metrics/evaluation_files.h"
+#include "medseg/report/evaluation_charts.h"
 
 namespace medseg::cli {
 namespace {
+
+/// One of the names; the help shows them as the option's type.
+template <typename Choice>
+CLI::Validator choices(const std::map<std::string, Choice>& byName) {
+    return CLI::CheckedTransformer(byName).description("");
+}
 
 struct Options {
     EvaluationRequest request;
     std::vector<std::string> labels;
     bool json = false;
+    bool charts = true;
 };
 
 int environmentNumber(const char* name, int otherwise) {
@@ -52,8 +62,11 @@ void printResult(const EvaluationSummary& summary, const Options& options) {
     else
         fmt::print("{}", summaryTable(summary));
     std::fflush(stdout);
-    if (!request.output.empty())
-        logInfo("tables: {0}/per_case.csv, {0}/per_structure.csv, {0}/summary.json", request.output.string());
+    if (request.output.empty()) return;
+    logInfo("tables: {0}/per_case.csv, {0}/per_structure.csv, {0}/summary.json", request.output.string());
+    if (!options.charts) return;
+    for (const std::filesystem::path& chart : writeEvaluationCharts(summary, request.output))
+        logInfo("chart: {}", chart.string());
 }
 
 void declareInputs(CLI::App& app, Options& options) {
@@ -67,10 +80,10 @@ void declareInputs(CLI::App& app, Options& options) {
         ->required();
     app.add_option("--compare", request.comparison, "A second prediction: paired difference and Wilcoxon test")
         ->type_name("PATH");
-    app.add_option("--output", request.output, "Folder for per_case.csv, per_structure.csv, summary.json")
+    app.add_option("--output", request.output, "Folder for per_case.csv, per_structure.csv, summary.json and charts")
         ->type_name("DIR");
     app.add_option("--layout", request.layout, "What a file of a folder is: a case, or a structure of one case")
-        ->transform(CLI::CheckedTransformer(std::map<std::string, CaseLayout>{
+        ->transform(choices(std::map<std::string, CaseLayout>{
             {"auto", CaseLayout::Auto}, {"cases", CaseLayout::Cases}, {"structures", CaseLayout::Structures}}))
         ->type_name("auto|cases|structures")
         ->default_str("auto");
@@ -119,6 +132,7 @@ std::function<int()> declareEvaluate(CLI::App& app) {
     declareInputs(app, *options);
     declareMeasures(app, *options);
     app.add_flag("--merge", options->request.mergeOnly, "Only merge the shards of WORLD_SIZE ranks in --output");
+    app.add_flag("--charts,!--no-charts", options->charts, "Draw ranking, distribution and detection rates as PNG");
     app.add_flag("--json", options->json, "Print the summary as one JSON object");
     app.footer(
         "\nMetrics:\n" + describeMetrics() +

@@ -97,13 +97,14 @@ std::vector<CaseEvaluation> measureCases(const EvaluationRequest& request, const
     std::vector<CaseEvaluation> results(own.size());
     const auto count = static_cast<std::int64_t>(own.size());
     const std::int64_t batch = std::clamp<std::int64_t>(threadCount(), 1, kLargestBatch);
-    Progress progress("evaluate", count, "cases");
+    std::optional<Progress> progress;
+    if (count > 1) progress.emplace("evaluate", count, "cases");
     for (std::int64_t first = 0; first < count; first += batch) {
         parallelForEach(first, std::min(count, first + batch), [&](std::int64_t i) {
             throwIfInterrupted();
             results[i] = own[i].prediction.path.empty() ? evaluateMissingPrediction(own[i].reference, settings)
                                                         : evaluateCase(own[i], settings);
-            progress.advance();
+            if (progress) progress->advance();
         });
     }
     return results;
