@@ -6,6 +6,7 @@
 
 #include <gtest/gtest.h>
 #include <sys/resource.h>
+#include <nlohmann/json.hpp>
 
 #include "fixture_folder.h"
 #include "medseg/base/error.h"
