@@ -32,25 +32,7 @@ Boundary filterBoundary(Boundary boundary) {
     return boundary == Boundary::Wrap ? Boundary::GridWrap : boundary;
 }
 
-// out[l] = sum over taps of weight * row(p + tap)[l] for one position p; rows outside come from `boundary`.
-template <typename Row>
-void correlate(const Kernel& kernel, std::int64_t p, std::int64_t n, Boundary boundary, double fill, const Row& row,
-               std::int64_t lanes, double* out) {
-    const auto radius = static_cast<std::int64_t>(kernel.size() / 2);
-    std::fill_n(out, lanes, 0.0);
-    for (std::int64_t t = -radius; t <= radius; ++t) {
-        const double weight = kernel[t + radius];
-        if (weight == 0) continue;
-        const std::int64_t index = mapIndex(p + t, n, boundary);
-        if (index < 0) {
-            for (std::int64_t l = 0; l < lanes; ++l) out[l] += weight * fill;
-        } else {
-            const auto* source = row(index);
-            for (std::int64_t l = 0; l < lanes; ++l) out[l] += weight * static_cast<double>(source[l]);
-        }
-    }
-}
-
+// Works in place too: a row is copied before it is written.
 template <typename T>
 void filterRows(const T* in, const Index3& size, const Kernel& kernel, Boundary boundary, double fill, T* out) {
     const std::int64_t nx = size[0], radius = static_cast<std::int64_t>(kernel.size() / 2);
@@ -70,48 +52,66 @@ void filterRows(const T* in, const Index3& size, const Kernel& kernel, Boundary 
     });
 }
 
+// Filters along y or z in tiles of neighbouring columns that are copied first, so that it also works in place.
 template <typename T>
 void filterAcross(const T* in, const Index3& size, int axis, const Kernel& kernel, Boundary boundary, double fill,
                   T* out) {
-    const std::int64_t nx = size[0], n = size[axis];
+    constexpr std::int64_t kLanes = 32;
+    const std::int64_t nx = size[0], n = size[axis], radius = static_cast<std::int64_t>(kernel.size() / 2);
     const std::int64_t step = axis == 1 ? nx : nx * size[1];
     const std::int64_t outer = axis == 1 ? size[2] : size[1];
     const std::int64_t outerStep = axis == 1 ? nx * size[1] : nx;
-    parallelFor(0, outer * n, 64, [&](std::int64_t first, std::int64_t last) {
-        std::vector<double> sums(nx);
-        for (std::int64_t i = first; i < last; ++i) {
-            const std::int64_t base = i / n * outerStep, p = i % n;
-            correlate(
-                kernel, p, n, boundary, fill, [&](std::int64_t q) { return in + base + q * step; }, nx, sums.data());
-            T* target = out + base + p * step;
-            for (std::int64_t x = 0; x < nx; ++x) target[x] = convertValue<T>(sums[x]);
-        }
+    parallelFor(0, outer, 1, [&](std::int64_t first, std::int64_t last) {
+        std::vector<double> lines((n + 2 * radius) * kLanes);
+        std::array<double, kLanes> sums;
+        for (std::int64_t o = first; o < last; ++o)
+            for (std::int64_t x = 0; x < nx; x += kLanes) {
+                const std::int64_t base = o * outerStep + x, lanes = std::min(kLanes, nx - x);
+                for (std::int64_t p = -radius; p < n + radius; ++p) {
+                    const std::int64_t index = mapIndex(p, n, boundary);
+                    double* line = lines.data() + (p + radius) * kLanes;
+                    if (index < 0)
+                        std::fill_n(line, kLanes, fill);
+                    else
+                        for (std::int64_t l = 0; l < lanes; ++l)
+                            line[l] = static_cast<double>(in[base + index * step + l]);
+                }
+                for (std::int64_t p = 0; p < n; ++p) {
+                    sums.fill(0.0);
+                    for (std::int64_t t = 0; t <= 2 * radius; ++t) {
+                        const double* line = lines.data() + (p + t) * kLanes;
+                        for (std::int64_t l = 0; l < kLanes; ++l) sums[l] += kernel[t] * line[l];
+                    }
+                    for (std::int64_t l = 0; l < lanes; ++l) out[base + p * step + l] = convertValue<T>(sums[l]);
+                }
+            }
     });
 }
 
-// Applies the kernels of the axes one after the other, third axis first (scipy's first array axis).
+// Applies the kernels of the axes one after the other, third axis first (scipy's first array axis). `in` may be `out`.
+template <typename T>
+void filterInto(const T* in, const Index3& size, const std::array<std::optional<Kernel>, 3>& kernels, Boundary boundary,
+                double fill, T* out) {
+    boundary = filterBoundary(boundary);
+    const T* source = in;
+    for (const int axis : {2, 1, 0}) {
+        if (!kernels[axis]) continue;
+        if (axis == 0)
+            filterRows(source, size, *kernels[0], boundary, fill, out);
+        else
+            filterAcross(source, size, axis, *kernels[axis], boundary, fill, out);
+        source = out;
+    }
+    if (source != out) std::copy_n(source, size[0] * size[1] * size[2], out);
+}
+
 template <typename T>
 Volume<T> filterSeparable(const Volume<T>& volume, const std::array<std::optional<Kernel>, 3>& kernels,
                           Boundary boundary, double fill) {
     if (volume.empty()) throw DataError("filter of a volume without voxels");
-    boundary = filterBoundary(boundary);
     Volume<T> out(volume.geometry());
-    std::optional<Volume<T>> scratch;
-    const T* source = volume.data();
-    for (const int axis : {2, 1, 0}) {
-        if (!kernels[axis]) continue;
-        if (source == out.data()) {
-            if (!scratch) scratch.emplace(volume.geometry());
-            std::swap(*scratch, out);
-            source = scratch->data();
-        }
-        if (axis == 0)
-            filterRows(source, volume.size(), *kernels[0], boundary, fill, out.data());
-        else
-            filterAcross(source, volume.size(), axis, *kernels[axis], boundary, fill, out.data());
-        source = out.data();
-    }
-    return source == volume.data() ? volume.clone() : std::move(out);
+    filterInto(volume.data(), volume.size(), kernels, boundary, fill, out.data());
+    return out;
 }
 
 std::optional<Kernel> gaussianOfAxis(double sigma, double truncate) {
@@ -127,19 +127,34 @@ void requireKernelSize(int size) {
         throw UsageError(fmt::format("filter of size {}: use an odd size up to 101", size));
 }
 
+std::array<std::optional<Kernel>, 3> gaussianKernels(const Vec3& sigma, double truncate) {
+    std::array<std::optional<Kernel>, 3> kernels;
+    for (int axis = 0; axis < 3; ++axis) kernels[axis] = gaussianOfAxis(sigma[axis], truncate);
+    return kernels;
+}
+
+Vec3 inVoxels(double sigmaMm, const Vec3& spacing) {
+    return {sigmaMm / spacing[0], sigmaMm / spacing[1], sigmaMm / spacing[2]};
+}
+
 }  // namespace
 
 template <typename T>
 Volume<T> gaussianFilter(const Volume<T>& volume, const Vec3& sigma, const GaussianOptions& options) {
-    std::array<std::optional<Kernel>, 3> kernels;
-    for (int axis = 0; axis < 3; ++axis) kernels[axis] = gaussianOfAxis(sigma[axis], options.truncate);
-    return filterSeparable(volume, kernels, options.boundary, options.fill);
+    return filterSeparable(volume, gaussianKernels(sigma, options.truncate), options.boundary, options.fill);
 }
 
 template <typename T>
 Volume<T> gaussianFilterMm(const Volume<T>& volume, double sigmaMm, const GaussianOptions& options) {
-    const Vec3 spacing = volume.geometry().spacing();
-    return gaussianFilter(volume, {sigmaMm / spacing[0], sigmaMm / spacing[1], sigmaMm / spacing[2]}, options);
+    return gaussianFilter(volume, inVoxels(sigmaMm, volume.geometry().spacing()), options);
+}
+
+template <typename T>
+void smoothInPlace(Volume<T>& volume, double sigmaMm, const GaussianOptions& options) {
+    if (volume.empty()) throw DataError("filter of a volume without voxels");
+    filterInto(volume.data(), volume.size(),
+               gaussianKernels(inVoxels(sigmaMm, volume.geometry().spacing()), options.truncate), options.boundary,
+               options.fill, volume.data());
 }
 
 void gaussianBlur(SliceView<const float> in, int size, double sigma, SliceView<float> out) {
@@ -209,6 +224,7 @@ Volume<T> medianFilter(const Volume<T>& volume, int size, Boundary boundary) {
 #define MEDSEG_INSTANTIATE(T)                                                                    \
     template Volume<T> gaussianFilter<T>(const Volume<T>&, const Vec3&, const GaussianOptions&); \
     template Volume<T> gaussianFilterMm<T>(const Volume<T>&, double, const GaussianOptions&);    \
+    template void smoothInPlace<T>(Volume<T>&, double, const GaussianOptions&);                  \
     template Volume<T> uniformFilter<T>(const Volume<T>&, int, Boundary);                        \
     template Volume<T> sobelFilter<T>(const Volume<T>&, int, Boundary);                          \
     template Volume<T> medianFilter<T>(const Volume<T>&, int, Boundary);

@@ -10,9 +10,10 @@ namespace medseg {
 
 /// scipy.ndimage.gaussian_filter: sigma in voxels along x, y, z (0 leaves the axis alone), radius
 /// int(truncate * sigma + 0.5), weights normalised to sum 1. Boundary names as in filters: Reflect, Nearest, Mirror,
-/// Constant (with `fill`), Wrap and GridWrap (both periodic). Sums in double precision; 4 bytes a voxel for
-/// Volume<float> beyond input and output, nothing if only one axis is filtered. NaN spreads as far as the kernel
-/// reaches. All filters throw DataError for a volume without voxels and UsageError for parameters that are not finite.
+/// Constant (with `fill`), Wrap and GridWrap (both periodic). Sums in double precision,
+/// rounded to T after each axis; no memory beyond input and output but some lines a thread. NaN spreads as far as the
+/// kernel reaches. All filters throw DataError for a volume without voxels and UsageError for parameters that are not
+/// finite.
 struct GaussianOptions {
     Boundary boundary = Boundary::Reflect;
     double truncate = 4.0;
@@ -23,6 +24,10 @@ Volume<T> gaussianFilter(const Volume<T>& volume, const Vec3& sigma, const Gauss
 /// Sigma in millimetres.
 template <typename T>
 Volume<T> gaussianFilterMm(const Volume<T>& volume, double sigmaMm, const GaussianOptions& options = {});
+
+/// Sigma in millimetres, in place.
+template <typename T>
+void smoothInPlace(Volume<T>& volume, double sigmaMm, const GaussianOptions& options = {});
 
 /// OpenCV's GaussianBlur of a slice: an odd kernel of `size` taps, exp(-x^2 / 2 sigma^2) normalised, border
 /// REFLECT_101.
