@@ -1,6 +1,7 @@
 // The label map that the imaging benchmarks run on: 20 ellipsoids of different size and 3000 specks in 512 x 512 x 200.
 #pragma once
 
+#include <algorithm>
 #include <cmath>
 #include <cstdint>
 
@@ -24,10 +25,14 @@ inline Volume<std::uint8_t> labelVolume(int labels = 20, int specks = 3000) {
         const auto z0 = static_cast<std::int64_t>(std::fmax(0, center[2] - radius[2]));
         const auto z1 = static_cast<std::int64_t>(std::fmin(199, center[2] + radius[2]));
         parallelForEach(z0, z1 + 1, [&](std::int64_t z) {
-            for (std::int64_t y = 0; y < 512; ++y) {
+            const auto reach = [&](int axis) { return static_cast<std::int64_t>(1.1 * radius[axis]); };
+            const auto cx = static_cast<std::int64_t>(center[0]), cy = static_cast<std::int64_t>(center[1]);
+            for (std::int64_t y = std::max<std::int64_t>(0, cy - reach(1));
+                 y < std::min<std::int64_t>(512, cy + reach(1)); ++y) {
                 const double dy = (static_cast<double>(y) - center[1]) / radius[1];
                 const double dz = (static_cast<double>(z) - center[2]) / radius[2];
-                for (std::int64_t x = 0; x < 512; ++x) {
+                for (std::int64_t x = std::max<std::int64_t>(0, cx - reach(0));
+                     x < std::min<std::int64_t>(512, cx + reach(0)); ++x) {
                     const double dx = (static_cast<double>(x) - center[0]) / radius[0];
                     // A wavy surface: organs are not ellipsoids.
                     const double wave = 0.08 * std::sin(9 * dx + label) * std::sin(7 * dy) * std::cos(5 * dz);

@@ -76,12 +76,13 @@ def peers(folder, driver):
         print("scipy is missing: left out", file=sys.stderr)
     try:
         from skimage import measure
-        boxes = ndimage.find_objects(labels)
+        organs = np.load(os.path.join(folder, "organs.npy"))
+        boxes = ndimage.find_objects(organs)
 
         def marching_cubes():
             for index, box in enumerate(boxes, 1):
                 if box is not None:
-                    measure.marching_cubes(np.pad(labels[box] == index, 1).astype(np.float32), 0.5, spacing=spacing)
+                    measure.marching_cubes(np.pad(organs[box] == index, 1).astype(np.float32), 0.5, spacing=spacing)
 
         result.append(("surfaces", "scikit-image", lambda: timed(marching_cubes)))
     except ImportError:

@@ -13,7 +13,13 @@ std::vector<LabelMesh> twoTetrahedra() {
     const Mesh tetrahedron{{{0, 0, 0}, {1, 0, 0}, {0, 1, 0}, {0, 0, 1}}, {{0, 2, 1}, {0, 1, 3}, {0, 3, 2}, {1, 2, 3}}};
     Mesh moved = tetrahedron;
     for (auto& v : moved.vertices) v[2] += 12.5F;
-    return {{{1, "left lung", {255, 0, 0}}, tetrahedron}, {{2, "liver", {0, 128, 0}}, moved}};
+    std::vector<LabelMesh> meshes(2);
+    meshes[0].label.name = "left lung";
+    meshes[0].label.color = {255, 0, 0};
+    meshes[0].mesh = tetrahedron;
+    meshes[1].label.name = "liver";
+    meshes[1].mesh = moved;
+    return meshes;
 }
 
 std::vector<std::uint8_t> bytesOf(const std::string& text) {
@@ -81,8 +87,8 @@ TEST(MeshFile, DamagedFilesAreErrorsWithTheirName) {
     EXPECT_THROW(writeMeshes(folder.path() / "a.vtk", twoTetrahedra()), UsageError);
     auto broken = twoTetrahedra();
     broken[0].mesh.triangles[0][0] = 77;
-    EXPECT_THROW(writeMeshes(folder.path() / "c.ply", broken), DataError);
-    EXPECT_FALSE(std::filesystem::exists(folder.path() / "c.ply"));
+    EXPECT_THROW(writeMeshes(folder.path() / "unwritten.ply", broken), DataError);
+    EXPECT_FALSE(std::filesystem::exists(folder.path() / "unwritten.ply"));
 }
 
 }  // namespace

@@ -2,9 +2,12 @@
 
 #include <algorithm>
 #include <array>
+#include <bit>
 #include <cmath>
+#include <cstring>
 #include <limits>
 #include <memory>
+#include <type_traits>
 #include <vector>
 
 #include "medseg/base/error.h"
@@ -15,9 +18,9 @@ namespace medseg {
 namespace {
 
 // The transform runs axis by axis. Along x the mask gives the distance directly; along y and z every voxel takes the
-// minimum of f(q) + (s (p - q))^2 over its line (Saito and Toriwaki 1994). The search runs over 16 neighbouring lines
-// at once and stops at the radius that the result of the voxel before allows: distances change by at most s from voxel
-// to voxel. Lines of one tile stay in the first-level cache.
+// minimum of f(q) + (s (p - q))^2 over its line (Saito and Toriwaki 1994), for 16 neighbouring lines at once. The best
+// q does not move back when p moves on, so the middle of a stretch is solved first and bounds the search on both sides
+// of it; f(p) itself bounds how far a better q can lie. Lines of one tile stay in the second-level cache at most.
 constexpr std::int64_t kLanes = 16;
 
 template <typename Out>
@@ -49,68 +52,111 @@ void firstAxis(const In* row, std::int64_t n, double spacing, Out* out) {
     std::fill(out + done, out + n, Out{0});
 }
 
-// Costs of k steps along an axis, and how a step's cost and a value combine.
+// Sixteen values of one position, and sixteen indices of the same width.
 template <typename Out>
-struct Squared {
-    std::vector<Out> cost;
-    double spacing;
-    Squared(std::int64_t n, double s) : cost(n), spacing(s) {
-        for (std::int64_t k = 0; k < n; ++k)
-            cost[k] = static_cast<Out>((s * static_cast<double>(k)) * (s * static_cast<double>(k)));
-    }
-    static Out combine(Out value, Out step) { return value + step; }
-    // Steps after which a result below `bound` cannot come; `previous` is the largest result at the voxel before.
-    std::int64_t radius(Out bound, Out previous, std::int64_t n) const {
-        const double fromBound = std::sqrt(static_cast<double>(bound)) / spacing;
-        const double fromPrevious = std::sqrt(static_cast<double>(previous)) / spacing + 1;
-        const double steps = std::min(fromBound, fromPrevious) * (1 + 1e-6) + 1;
-        return steps < static_cast<double>(n) ? static_cast<std::int64_t>(steps) : n - 1;
-    }
+struct Lanes;
+template <>
+struct Lanes<float> {
+    typedef float Values __attribute__((vector_size(kLanes * sizeof(float))));
+    typedef std::int32_t Indices __attribute__((vector_size(kLanes * sizeof(std::int32_t))));
+};
+template <>
+struct Lanes<double> {
+    typedef double Values __attribute__((vector_size(kLanes * sizeof(double))));
+    typedef std::int64_t Indices __attribute__((vector_size(kLanes * sizeof(std::int64_t))));
 };
 
-// Results of one line position for kLanes lines; `lines` holds the values before this axis, `n` positions of kLanes.
-template <typename Out, typename Metric>
-void searchLines(const Out* lines, std::int64_t n, const Metric& metric, Out* result) {
-    Out previous = kInfinity<Out>;
-    for (std::int64_t p = 0; p < n; ++p) {
-        const Out* here = lines + p * kLanes;
-        std::array<Out, kLanes> best;
-        std::copy_n(here, kLanes, best.data());
-        Out largest = best[0];
-        for (std::int64_t l = 1; l < kLanes; ++l) largest = std::max(largest, best[l]);
-        if (largest != 0) {
-            const std::int64_t radius = metric.radius(largest, previous, n);
-            const std::int64_t before = std::min(radius, p), after = std::min(radius, n - 1 - p);
-            const std::int64_t both = std::min(before, after);
-            for (std::int64_t k = 1; k <= both; ++k) {
-                const Out step = metric.cost[k];
-                const Out* a = here - k * kLanes;
-                const Out* b = here + k * kLanes;
-                for (std::int64_t l = 0; l < kLanes; ++l) {
-                    const Out nearer = a[l] < b[l] ? a[l] : b[l];
-                    const Out candidate = Metric::combine(nearer, step);
-                    best[l] = candidate < best[l] ? candidate : best[l];
-                }
-            }
-            for (std::int64_t k = both + 1; k <= std::max(before, after); ++k) {
-                const Out step = metric.cost[k];
-                const Out* a = k <= before ? here - k * kLanes : here + k * kLanes;
-                for (std::int64_t l = 0; l < kLanes; ++l) {
-                    const Out candidate = Metric::combine(a[l], step);
-                    best[l] = candidate < best[l] ? candidate : best[l];
-                }
-            }
-            largest = best[0];
-            for (std::int64_t l = 1; l < kLanes; ++l) largest = std::max(largest, best[l]);
+template <typename Out>
+class SquaredSearch {
+  public:
+    SquaredSearch(std::int64_t n, double spacing) : cost_(n), perStep_(static_cast<Out>((1 + 1e-6) / spacing)) {
+        for (std::int64_t k = 0; k < n; ++k) {
+            const double distance = spacing * static_cast<double>(k);
+            cost_[k] = static_cast<Out>(distance * distance);
         }
-        previous = largest;
-        std::copy_n(best.data(), kLanes, result + p * kLanes);
     }
-}
 
-// Runs `metric` along `axis` (1 or 2), in place, in tiles of kLanes lines that are contiguous in x.
-template <typename Out, typename Metric>
-void searchAxis(Volume<Out>& volume, int axis, const Metric& metric) {
+    /// `lines` holds the values before this axis, n positions of kLanes; the results go to `result`.
+    void operator()(const Out* lines, std::int64_t n, Out* result) const {
+        // Positions where all lanes are 0 stay 0 and cut the line into stretches that do not see each other.
+        std::int64_t p = 0;
+        while (p < n) {
+            if (isZero(lines + p * kLanes)) {
+                std::fill_n(result + p * kLanes, kLanes, Out{0});
+                ++p;
+                continue;
+            }
+            std::int64_t end = p + 1;
+            while (end < n && !isZero(lines + end * kLanes)) ++end;
+            solve(lines, p, end, std::max<std::int64_t>(0, p - 1), std::min(end, n - 1), result);
+            p = end;
+        }
+    }
+
+  private:
+    using Values = typename Lanes<Out>::Values;
+    using Indices = typename Lanes<Out>::Indices;
+
+    using Index = std::conditional_t<sizeof(Out) == 4, std::int32_t, std::int64_t>;
+
+    // Values are not negative: their bits compare as integers do, which makes the reductions plain vector code.
+    static Index largestBits(const Out* values) {
+        std::array<Index, kLanes> bits;
+        std::memcpy(bits.data(), values, sizeof bits);
+        Index largest = bits[0];
+        for (std::int64_t l = 1; l < kLanes; ++l) largest = std::max(largest, bits[l]);
+        return largest;
+    }
+    static bool isZero(const Out* values) { return largestBits(values) == 0; }
+    static Values load(const Out* values) {
+        Values v;
+        std::memcpy(&v, values, sizeof v);
+        return v;
+    }
+
+    // How far from p a value below f(p) can come from, for the largest f(p) of the lanes.
+    std::int64_t radius(const Out* values) const {
+        const Out largest = std::bit_cast<Out>(largestBits(values));
+        const Out steps = std::sqrt(largest) * perStep_;
+        return steps < Out{1e9} ? static_cast<std::int64_t>(steps) + 1 : std::int64_t{1'000'000'000};
+    }
+
+    // Positions [first, end) with candidates [low, high].
+    void solve(const Out* lines, std::int64_t first, std::int64_t end, std::int64_t low, std::int64_t high,
+               Out* result) const {
+        while (first < end) {
+            const std::int64_t p = (first + end) / 2;
+            const std::int64_t reach = radius(lines + p * kLanes);
+            const std::int64_t begin = std::max(low, p - reach), last = std::min(high, p + reach);
+            Values best = load(lines + p * kLanes);
+            Indices at = Indices{} + static_cast<Index>(p);
+            for (std::int64_t q = begin; q <= last; ++q) {
+                const Values candidate = load(lines + q * kLanes) + cost_[q < p ? p - q : q - p];
+                const auto better = candidate < best;
+                best = better ? candidate : best;
+                at = better ? Indices{} + static_cast<Index>(q) : at;
+            }
+            std::memcpy(result + p * kLanes, &best, sizeof best);
+            std::array<Index, kLanes> indices;
+            std::memcpy(indices.data(), &at, sizeof indices);
+            Index least = indices[0], most = indices[0];
+            for (std::int64_t l = 1; l < kLanes; ++l) {
+                least = std::min(least, indices[l]);
+                most = std::max(most, indices[l]);
+            }
+            if (p > first) solve(lines, first, p, low, std::min<std::int64_t>(high, most), result);
+            first = p + 1;
+            low = std::max<std::int64_t>(low, least);
+        }
+    }
+
+    std::vector<Out> cost_;
+    Out perStep_;
+};
+
+// Runs `search` along `axis` (1 or 2), in place, in tiles of kLanes lines that are contiguous in x.
+template <typename Out, typename Search>
+void searchAxis(Volume<Out>& volume, int axis, const Search& search) {
     const std::int64_t nx = volume.nx(), n = volume.size()[axis];
     if (n == 1) return;
     const std::int64_t step = axis == 1 ? nx : nx * volume.ny();
@@ -123,15 +169,21 @@ void searchAxis(Volume<Out>& volume, int axis, const Metric& metric) {
                 Out* base = volume.data() + o * outerStep + x;
                 const std::int64_t lanes = std::min(kLanes, nx - x);
                 bool anything = false;
-                for (std::int64_t p = 0; p < n; ++p)
-                    for (std::int64_t l = 0; l < kLanes; ++l) {
-                        const Out value = base[p * step + std::min(l, lanes - 1)];
-                        lines[p * kLanes + l] = value;
-                        anything |= value != 0;
+                for (std::int64_t p = 0; p < n; ++p) {
+                    const Out* source = base + p * step;
+                    Out* line = lines.data() + p * kLanes;
+                    if (lanes == kLanes) {
+                        std::memcpy(line, source, kLanes * sizeof(Out));
+                    } else {
+                        for (std::int64_t l = 0; l < kLanes; ++l) line[l] = source[std::min(l, lanes - 1)];
                     }
+                    anything = anything || !std::all_of(line, line + kLanes, [](Out v) { return v == 0; });
+                }
                 if (!anything) continue;
-                searchLines(lines.data(), n, metric, result.data());
-                for (std::int64_t p = 0; p < n; ++p) std::copy_n(result.data() + p * kLanes, lanes, base + p * step);
+                search(lines.data(), n, result.data());
+                for (std::int64_t p = 0; p < n; ++p)
+                    std::memcpy(base + p * step, result.data() + p * kLanes,
+                                static_cast<std::size_t>(lanes) * sizeof(Out));
             }
     });
 }
@@ -146,8 +198,8 @@ Volume<Out> squaredDistance(const Volume<In>& mask) {
         for (std::int64_t row = first; row < last; ++row)
             firstAxis<Kind>(mask.data() + row * nx, nx, spacing[0], out.data() + row * nx);
     });
-    searchAxis(out, 1, Squared<Out>(mask.ny(), spacing[1]));
-    searchAxis(out, 2, Squared<Out>(mask.nz(), spacing[2]));
+    searchAxis(out, 1, SquaredSearch<Out>(mask.ny(), spacing[1]));
+    searchAxis(out, 2, SquaredSearch<Out>(mask.nz(), spacing[2]));
     return out;
 }
 
@@ -158,20 +210,29 @@ void takeRoots(Volume<Out>& volume) {
     });
 }
 
-// Along one axis the largest of steps and value; used with float lanes (exact below 2^24 voxels).
-struct LargestStep {
-    std::vector<float> cost;
-    explicit LargestStep(std::int64_t n) : cost(n) {
-        for (std::int64_t k = 0; k < n; ++k) cost[k] = static_cast<float>(k);
+// Steps on the grid: outwards from every position until no nearer result can come. Floats are exact below 2^24 steps.
+template <GridMetric Metric>
+struct GridSearch {
+    static float combine(float value, float steps) {
+        return Metric == GridMetric::Chessboard ? std::max(value, steps) : value + steps;
     }
-    static float combine(float value, float step) { return value > step ? value : step; }
-    std::int64_t radius(float bound, float previous, std::int64_t n) const {
-        return static_cast<std::int64_t>(std::min({bound, previous + 1, static_cast<float>(n - 1)}));
+
+    void operator()(const float* lines, std::int64_t n, float* result) const {
+        for (std::int64_t p = 0; p < n; ++p) {
+            std::array<float, kLanes> best;
+            std::copy_n(lines + p * kLanes, kLanes, best.data());
+            float largest = *std::max_element(best.begin(), best.end());
+            for (std::int64_t k = 1; k < n && static_cast<float>(k) < largest; ++k) {
+                for (const std::int64_t q : {p - k, p + k}) {
+                    if (q < 0 || q >= n) continue;
+                    for (std::int64_t l = 0; l < kLanes; ++l)
+                        best[l] = std::min(best[l], combine(lines[q * kLanes + l], static_cast<float>(k)));
+                }
+                if (k % 4 == 0) largest = *std::max_element(best.begin(), best.end());
+            }
+            std::copy_n(best.data(), kLanes, result + p * kLanes);
+        }
     }
-};
-struct SumOfSteps : LargestStep {
-    using LargestStep::LargestStep;
-    static float combine(float value, float step) { return value + step; }
 };
 
 }  // namespace
@@ -220,9 +281,9 @@ Volume<std::int32_t> gridDistanceToZero(const Volume<In>& mask, GridMetric metri
     });
     for (int axis = 1; axis < 3; ++axis) {
         if (metric == GridMetric::Chessboard)
-            searchAxis(steps, axis, LargestStep(mask.size()[axis]));
+            searchAxis(steps, axis, GridSearch<GridMetric::Chessboard>());
         else
-            searchAxis(steps, axis, SumOfSteps(mask.size()[axis]));
+            searchAxis(steps, axis, GridSearch<GridMetric::Taxicab>());
     }
     Volume<std::int32_t> out(mask.geometry());
     parallelFor(0, out.voxelCount(), 1 << 18, [&](std::int64_t first, std::int64_t last) {

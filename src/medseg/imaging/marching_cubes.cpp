@@ -13,6 +13,7 @@
 #include "medseg/base/threads.h"
 #include "medseg/imaging/filter.h"
 #include "medseg/imaging/marching_cubes_table.h"
+#include "medseg/imaging/runs.h"
 
 namespace medseg {
 namespace {
@@ -24,14 +25,16 @@ struct Domain {
     std::int64_t size(int axis) const { return high[axis] - low[axis] + 1; }
 };
 
-// Which voxels are inside, and where an edge is crossed.
+// Which voxels are inside (fillRow() tells whether any is), and where an edge is crossed.
 template <typename T>
 struct LabelField {
     const Volume<T>& volume;
     T label;
 
-    void fillRow(const T* row, std::int64_t count, std::uint8_t* inside) const {
-        for (std::int64_t x = 0; x < count; ++x) inside[x] = row[x] == label ? 1 : 0;
+    bool fillRow(const T* row, std::int64_t count, std::uint8_t* inside) const {
+        std::uint8_t any = 0;
+        for (std::int64_t x = 0; x < count; ++x) any |= inside[x] = row[x] == label ? 1 : 0;
+        return any != 0;
     }
     double crossing(const Index3&, const Index3&) const { return 0.5; }
 };
@@ -41,8 +44,10 @@ struct LevelField {
     const Volume<T>& volume;
     double level;
 
-    void fillRow(const T* row, std::int64_t count, std::uint8_t* inside) const {
-        for (std::int64_t x = 0; x < count; ++x) inside[x] = static_cast<double>(row[x]) > level ? 1 : 0;
+    bool fillRow(const T* row, std::int64_t count, std::uint8_t* inside) const {
+        std::uint8_t any = 0;
+        for (std::int64_t x = 0; x < count; ++x) any |= inside[x] = static_cast<double>(row[x]) > level ? 1 : 0;
+        return any != 0;
     }
     bool contains(const Index3& p) const {
         for (int axis = 0; axis < 3; ++axis)
@@ -83,6 +88,7 @@ class SlabExtractor {
     SlabExtractor(const Field& field, const Domain& domain) : field_(field), domain_(domain) {
         const std::int64_t plane = width() * height();
         for (auto& layer : inside_) layer.resize(plane);
+        for (auto& layer : anyInside_) layer.resize(height());
         for (auto& layer : edgeX_) layer.resize(plane);
         for (auto& layer : edgeY_) layer.resize(plane);
         edgeZ_.resize(plane);
@@ -109,12 +115,18 @@ class SlabExtractor {
     std::int64_t width() const { return domain_.size(0); }
     std::int64_t height() const { return domain_.size(1); }
 
+    // Whether row y or the next one has a voxel inside.
+    bool isUsed(int layer, std::int64_t y) const {
+        return anyInside_[layer][y] != 0 || (y + 1 < height() && anyInside_[layer][y + 1] != 0);
+    }
+
     void fillPlane(std::int64_t plane, int layer) {
         const auto& volume = field_.volume;
         const std::int64_t z = domain_.low[2] + plane;
         auto& inside = inside_[layer];
         if (z < 0 || z >= volume.nz()) {
             std::fill(inside.begin(), inside.end(), 0);
+            std::fill(anyInside_[layer].begin(), anyInside_[layer].end(), 0);
             return;
         }
         const std::int64_t x0 = std::max<std::int64_t>(0, domain_.low[0]);
@@ -124,11 +136,13 @@ class SlabExtractor {
             const std::int64_t y = domain_.low[1] + row;
             if (y < 0 || y >= volume.ny()) {
                 std::fill_n(target, width(), 0);
+                anyInside_[layer][row] = 0;
                 continue;
             }
             if (domain_.low[0] < 0) target[0] = 0;
             target[width() - 1] = 0;
-            field_.fillRow(&volume(x0, y, z), x1 - x0 + 1, target + (x0 - domain_.low[0]));
+            anyInside_[layer][row] =
+                field_.fillRow(&volume(x0, y, z), x1 - x0 + 1, target + (x0 - domain_.low[0])) ? 1 : 0;
         }
     }
 
@@ -147,6 +161,7 @@ class SlabExtractor {
         const std::int64_t w = width();
         for (std::int64_t y = 0; y < height(); ++y) {
             const std::uint8_t* row = inside_[layer].data() + y * w;
+            if (!isUsed(layer, y)) continue;
             forDifferences(row, row + 1, w - 1, [&](std::int64_t x) {
                 edgeX_[layer][y * w + x] = next_++;
                 if (owned) addVertex({x, y, z}, 0);
@@ -161,16 +176,19 @@ class SlabExtractor {
 
     void numberBetween(std::int64_t z, int lower, int upper) {
         const std::int64_t w = width();
-        for (std::int64_t y = 0; y < height(); ++y)
+        for (std::int64_t y = 0; y < height(); ++y) {
+            if (anyInside_[lower][y] == 0 && anyInside_[upper][y] == 0) continue;
             forDifferences(inside_[lower].data() + y * w, inside_[upper].data() + y * w, w, [&](std::int64_t x) {
                 edgeZ_[y * w + x] = next_++;
                 addVertex({x, y, z}, 2);
             });
+        }
     }
 
     void emitCells(int lower, int upper) {
         const std::int64_t w = width();
         for (std::int64_t y = 0; y + 1 < height(); ++y) {
+            if (!isUsed(lower, y) && !isUsed(upper, y)) continue;
             const std::uint8_t* a = inside_[lower].data() + y * w;
             const std::uint8_t* b = inside_[upper].data() + y * w;
             for (std::int64_t x = 0; x < w; ++x)
@@ -216,7 +234,7 @@ class SlabExtractor {
     const Field& field_;
     Domain domain_;
     const std::array<CubeCase, 256>& cases_ = cubeCases();
-    std::array<std::vector<std::uint8_t>, 2> inside_;
+    std::array<std::vector<std::uint8_t>, 2> inside_, anyInside_;
     std::array<std::vector<std::uint32_t>, 2> edgeX_, edgeY_;
     std::vector<std::uint32_t> edgeZ_;
     std::vector<std::uint8_t> quads_;
@@ -301,8 +319,7 @@ std::vector<Box> labelBoxes(const Volume<T>& labels) {
         for (std::int64_t y = 0; y < labels.ny(); ++y) {
             const T* row = &labels(0, y, z);
             for (std::int64_t x = 0; x < labels.nx();) {
-                std::int64_t end = x + 1;
-                while (end < labels.nx() && row[end] == row[x]) ++end;
+                const std::int64_t end = runs::equalEnd(row, x, labels.nx());
                 if (row[x] != 0) {
                     if (boxes.size() <= row[x]) boxes.resize(row[x] + 1);
                     boxes[row[x]].add(x, end - 1, y, z);

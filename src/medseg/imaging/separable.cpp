@@ -33,22 +33,29 @@ void prepareLines(double* data, const AxisMap& map, std::int64_t lanes, double f
     if (map.splineOrder > 1) splinePrefilter(data, map.paddedLength(), lanes, lanes, map.splineOrder, map.splineEnds);
 }
 
-// One output sample of `lanes` lines; row(i) is sample i of the lines.
-template <typename Row>
+// One output sample of `lanes` lines; row(i) is sample i of the lines. Fixed: exactly kLanes lines.
+template <bool Fixed, typename Row>
 void sampleLines(const AxisMap& map, std::int64_t o, const Row& row, std::int64_t lanes, double fill, double* out) {
     if (!map.outside.empty() && map.outside[o]) {
         std::fill_n(out, lanes, fill);
         return;
     }
+    const std::int64_t count = Fixed ? kLanes : lanes;
     const std::int32_t* index = map.index.data() + o * map.taps;
     const double* weight = map.weight.data() + o * map.taps;
     const double constant = map.fillWeight.empty() ? 0.0 : map.fillWeight[o] * fill;
+    if (map.taps == 4) {  // cubic: one pass over the lanes
+        const auto *a = row(index[0]), *b = row(index[1]), *c = row(index[2]), *d = row(index[3]);
+        for (std::int64_t l = 0; l < count; ++l)
+            out[l] = constant + weight[0] * a[l] + weight[1] * b[l] + weight[2] * c[l] + weight[3] * d[l];
+        return;
+    }
     const auto* first = row(index[0]);
-    for (std::int64_t l = 0; l < lanes; ++l) out[l] = constant + weight[0] * first[l];
+    for (std::int64_t l = 0; l < count; ++l) out[l] = constant + weight[0] * first[l];
     for (int t = 1; t < map.taps; ++t) {
         const auto* source = row(index[t]);
         const double w = weight[t];
-        for (std::int64_t l = 0; l < lanes; ++l) out[l] += w * source[l];
+        for (std::int64_t l = 0; l < count; ++l) out[l] += w * source[l];
     }
 }
 
@@ -72,7 +79,7 @@ void resampleRows(const In* in, std::int64_t rowStride, std::int64_t count, cons
     const auto row = [&](std::int64_t i) { return scratch.data() + i * kLanes; };
     std::array<double, kLanes> sampled;
     for (std::int64_t x = 0; x < mx; ++x) {
-        sampleLines(map, x, row, kLanes, fill, sampled.data());
+        sampleLines<true>(map, x, row, kLanes, fill, sampled.data());
         for (std::int64_t l = 0; l < count; ++l) out[l * mx + x] = sampled[l];
     }
 }
@@ -90,7 +97,7 @@ void resampleSlice(const In* in, std::int64_t inRowStride, const AxisMap& mapX, 
     prepareLines(rows.get(), mapY, mx, fill);
     const auto row = [&](std::int64_t i) { return rows.get() + i * mx; };
     for (std::int64_t y = 0; y < mapY.outputLength; ++y) {
-        sampleLines(mapY, y, row, mx, fill, line.data());
+        sampleLines<false>(mapY, y, row, mx, fill, line.data());
         for (std::int64_t x = 0; x < mx; ++x) out[y * outRowStride + x] = convertValue<Out>(line[x]);
     }
 }
@@ -111,10 +118,10 @@ void resampleThirdAxis(const Mid* in, std::int64_t mx, std::int64_t my, const Ax
             }
             for (std::int64_t z = 0; z < map.outputLength; ++z) {
                 if (filtered)
-                    sampleLines(
+                    sampleLines<false>(
                         map, z, [&](std::int64_t i) { return lines.get() + i * mx; }, mx, fill, line.data());
                 else
-                    sampleLines(map, z, source, mx, fill, line.data());
+                    sampleLines<false>(map, z, source, mx, fill, line.data());
                 Out* target = out + (z * my + y) * mx;
                 for (std::int64_t x = 0; x < mx; ++x) target[x] = convertValue<Out>(line[x]);
             }

@@ -57,8 +57,13 @@ std::int64_t period(std::int64_t n, LineEnds ends) {
     }
 }
 
+constexpr std::int64_t kFixedLanes = 8;
+
+// Loops over lanes have a constant length where the caller works on exactly kFixedLanes lines.
+template <bool Fixed>
 void addScaled(double* out, const double* in, double factor, std::int64_t lanes) {
-    for (std::int64_t l = 0; l < lanes; ++l) out[l] += factor * in[l];
+    const std::int64_t count = Fixed ? kFixedLanes : lanes;
+    for (std::int64_t l = 0; l < count; ++l) out[l] += factor * in[l];
 }
 
 // Number of terms after which powers of the pole vanish in double precision, at most one period.
@@ -75,17 +80,18 @@ struct Lines {
     double* row(std::int64_t i) const { return data + i * stride; }
 };
 
+template <bool Fixed>
 void filterPole(const Lines& lines, double pole, LineEnds ends, std::vector<double>& start) {
-    const std::int64_t n = lines.n, lanes = lines.lanes, whole = period(n, ends);
+    const std::int64_t n = lines.n, lanes = Fixed ? kFixedLanes : lines.lanes, whole = period(n, ends);
     const std::int64_t terms = termCount(pole, whole);
     const double closed = 1.0 / (1.0 - std::pow(pole, static_cast<double>(whole)));
     // Causal start: the sum over the extended line to the left, a geometric series over its periods.
     start.assign(lanes, 0.0);
     double power = 1;
     for (std::int64_t k = 0; k < terms; ++k, power *= pole)
-        addScaled(start.data(), lines.row(leftIndex(k, n, ends)), power, lanes);
+        addScaled<Fixed>(start.data(), lines.row(leftIndex(k, n, ends)), power, lanes);
     for (std::int64_t l = 0; l < lanes; ++l) lines.row(0)[l] = start[l] * closed;
-    for (std::int64_t i = 1; i < n; ++i) addScaled(lines.row(i), lines.row(i - 1), pole, lanes);
+    for (std::int64_t i = 1; i < n; ++i) addScaled<Fixed>(lines.row(i), lines.row(i - 1), pole, lanes);
 
     double* last = lines.row(n - 1);
     if (ends == LineEnds::Mirror) {
@@ -99,7 +105,7 @@ void filterPole(const Lines& lines, double pole, LineEnds ends, std::vector<doub
         start.assign(lanes, 0.0);
         power = 1;
         for (std::int64_t k = 0; k < terms; ++k, power *= pole)
-            addScaled(start.data(), lines.row(positiveModulo(n - 1 + k, n)), power, lanes);
+            addScaled<Fixed>(start.data(), lines.row(positiveModulo(n - 1 + k, n)), power, lanes);
         for (std::int64_t l = 0; l < lanes; ++l) last[l] = -pole * closed * start[l];
     }
     for (std::int64_t i = n - 2; i >= 0; --i) {
@@ -223,7 +229,12 @@ void splinePrefilter(double* data, std::int64_t n, std::int64_t stride, std::int
     for (std::int64_t i = 0; i < n; ++i)
         for (std::int64_t l = 0; l < lanes; ++l) data[i * stride + l] *= gain;
     std::vector<double> start;
-    for (const double pole : filterPoles) filterPole({data, n, stride, lanes}, pole, ends, start);
+    for (const double pole : filterPoles) {
+        if (lanes == kFixedLanes)
+            filterPole<true>({data, n, stride, lanes}, pole, ends, start);
+        else
+            filterPole<false>({data, n, stride, lanes}, pole, ends, start);
+    }
 }
 
 }  // namespace medseg
