@@ -32,8 +32,13 @@ TEST_F(CasePairs, FlatFolder) {
     touch("labels/c.nii.gz");
     touch("labels/c_0000.nii.gz");
     touch("labels/notes.txt");
+    touch("labels/preview.png");
+    touch("labels/d.hdr");
+    touch("labels/d.img");
     touch("labels/.hidden.nii.gz");
-    EXPECT_EQ(names("labels"), (std::vector<std::string>{"a", "b", "c"}));
+    EXPECT_EQ(names("labels"), (std::vector<std::string>{"a", "b", "c", "d"}));
+    touch("slices/x.png");
+    EXPECT_EQ(names("slices"), std::vector<std::string>{"x"});
 }
 
 TEST_F(CasePairs, CaseFolders) {

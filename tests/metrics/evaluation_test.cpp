@@ -172,6 +172,16 @@ TEST_F(Evaluation, DifferentGeometriesAreRefused) {
     EXPECT_THROW(evaluate(spacing), DataError);
 }
 
+TEST_F(Evaluation, VoxelsThatAreNoLabelsAreRefused) {
+    write("ref/a.nii.gz", {1, 1, 0});
+    createDirectories(folder_.path() / "pred");
+    for (const float value : {std::nanf(""), -1.0F, 0.5F, 70000.0F}) {
+        Volume<float> volume(Geometry::axisAligned({3, 1, 1}, {1, 1, 2}), value);
+        writeImage(folder_.path() / "pred" / "a.nii.gz", AnyVolume(std::move(volume)));
+        EXPECT_THROW(evaluate(request()), DataError) << value;
+    }
+}
+
 TEST_F(Evaluation, WrongRequests) {
     write("ref/a.nii.gz", {1, 1, 0});
     write("pred/a.nii.gz", {1, 1, 0});

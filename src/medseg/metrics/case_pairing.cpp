@@ -38,11 +38,12 @@ std::vector<fs::path> sortedEntries(const fs::path& folder) {
     return entries;
 }
 
-/// Masks and label maps may come as any image, but a PNG in a case folder is a preview.
+/// Any image; of a NIfTI pair the header stands for both files.
 bool isLabelFile(const fs::path& path) {
-    return fs::is_regular_file(path) && isImageName(path);
+    return fs::is_regular_file(path) && isImageName(path) && path.extension() != ".img";
 }
 
+/// A PNG beside volumes is a preview.
 bool isMaskFile(const fs::path& path) {
     return isLabelFile(path) && path.extension() != ".png";
 }
@@ -89,14 +90,16 @@ std::string withoutChannel(const std::string& stem) {
 
 std::vector<CaseSource> casesInFolder(const fs::path& root) {
     const std::vector<fs::path> entries = sortedEntries(root);
+    const bool hasVolumes = std::any_of(entries.begin(), entries.end(), isMaskFile);
+    const auto isCase = [&](const fs::path& entry) { return hasVolumes ? isMaskFile(entry) : isLabelFile(entry); };
     std::set<std::string> stems;
     for (const fs::path& entry : entries)
-        if (isLabelFile(entry)) stems.insert(imageStem(entry));
+        if (isCase(entry)) stems.insert(imageStem(entry));
     std::vector<CaseSource> cases;
     for (const fs::path& entry : entries) {
         if (fs::is_directory(entry)) {
             for (CaseSource& source : caseInFolder(entry)) cases.push_back(std::move(source));
-        } else if (isLabelFile(entry)) {
+        } else if (isCase(entry)) {
             const std::string stem = imageStem(entry);
             const std::string name = withoutChannel(stem);
             if (name != stem && stems.count(name) > 0) continue;

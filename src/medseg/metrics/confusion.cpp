@@ -1,5 +1,5 @@
-// The counting pass behind confusionOf(). Label maps are long runs of equal voxels, so the pass compares whole machine
-// words with the current pair of labels and touches a counter only where a run ends: it runs at the speed of memory.
+// The counting pass behind confusionOf(). Label maps are long runs of equal voxels, so the pass looks for the places
+// where a run ends, 64 voxels at a time, and touches a counter only there: it runs nearly at the speed of memory.
 #include <algorithm>
 #include <bit>
 #include <cstring>
@@ -7,6 +7,9 @@
 #include <type_traits>
 #include <unordered_map>
 
+#if defined(__SSE2__)
+#include <emmintrin.h>
+#endif
 #include <tbb/enumerable_thread_specific.h>
 
 #include "medseg/base/error.h"
@@ -57,6 +60,49 @@ std::int64_t runEnd(const A* a, const B* b, std::int64_t start, std::int64_t end
     while (i < end && a[i] == labelA && b[i] == labelB) ++i;
     return i;
 }
+
+/// Calls emit(start, end) for every run of equal pairs in [first, last).
+template <typename A, typename B, typename Emit>
+void forEachRun(const A* a, const B* b, std::int64_t first, std::int64_t last, const Emit& emit) {
+    for (std::int64_t i = first; i < last;) {
+        const std::int64_t end = runEnd(a, b, i, last);
+        emit(i, end);
+        i = end;
+    }
+}
+
+#if defined(__SSE2__)
+/// Bit k: voxel k equals the voxel before it, for 16 voxels.
+unsigned equalToPrevious(const std::uint8_t* voxels) {
+    const __m128i here = _mm_loadu_si128(reinterpret_cast<const __m128i*>(voxels));
+    const __m128i before = _mm_loadu_si128(reinterpret_cast<const __m128i*>(voxels - 1));
+    return static_cast<unsigned>(_mm_movemask_epi8(_mm_cmpeq_epi8(here, before)));
+}
+
+/// For bytes, all ends of runs among 64 voxels are found at once, whatever the labels are.
+template <typename Emit>
+void forEachRun(const std::uint8_t* a, const std::uint8_t* b, std::int64_t first, std::int64_t last, const Emit& emit) {
+    std::int64_t start = first;
+    std::int64_t i = first + 1;
+    for (; i + 64 <= last; i += 64) {
+        std::uint64_t same = 0;
+        for (int part = 0; part < 4; ++part)
+            same |= static_cast<std::uint64_t>(equalToPrevious(a + i + 16 * part) & equalToPrevious(b + i + 16 * part))
+                    << (16 * part);
+        for (std::uint64_t ends = ~same; ends != 0; ends &= ends - 1) {
+            const std::int64_t end = i + std::countr_zero(ends);
+            emit(start, end);
+            start = end;
+        }
+    }
+    for (; i < last; ++i)
+        if (a[i] != a[i - 1] || b[i] != b[i - 1]) {
+            emit(start, i);
+            start = i;
+        }
+    if (start < last) emit(start, last);
+}
+#endif
 
 /// Counts of all pairs of 8-bit labels.
 class DenseCounts {
@@ -117,22 +163,17 @@ struct Tally {
 
 template <typename A, typename B, typename Counts>
 void countRange(const A* a, const B* b, std::int64_t first, std::int64_t last, Tally<Counts>& tally) {
-    for (std::int64_t i = first; i < last;) {
-        const std::int64_t end = runEnd(a, b, i, last);
-        tally.counts.add(a[i], b[i], end - i);
-        i = end;
-    }
+    forEachRun(a, b, first, last,
+               [&](std::int64_t start, std::int64_t end) { tally.counts.add(a[start], b[start], end - start); });
 }
 
 template <typename A, typename B, typename Counts>
 void countRow(const A* a, const B* b, std::int64_t width, std::int64_t y, std::int64_t z, Tally<Counts>& tally) {
-    for (std::int64_t i = 0; i < width;) {
-        const std::int64_t end = runEnd(a, b, i, width);
-        tally.counts.add(a[i], b[i], end - i);
-        if (a[i] != 0) tally.reference.add(a[i], i, end, y, z);
-        if (b[i] != 0) tally.prediction.add(b[i], i, end, y, z);
-        i = end;
-    }
+    forEachRun(a, b, 0, width, [&](std::int64_t start, std::int64_t end) {
+        tally.counts.add(a[start], b[start], end - start);
+        if (a[start] != 0) tally.reference.add(a[start], start, end, y, z);
+        if (b[start] != 0) tally.prediction.add(b[start], start, end, y, z);
+    });
 }
 
 template <typename Counts>
