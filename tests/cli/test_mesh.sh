@@ -35,7 +35,7 @@ succeed "$MEDSEG" mesh "$data/example_seg_fast" "$work/two.ply" --label liver,sp
 
 succeed "$MEDSEG" mesh "$labels" "$work/liver.obj" --label liver --sdf "$work/sdf.nii.gz"
 succeed "$MEDSEG" info "$work/sdf.nii.gz" --json
-grep -qE '"min": -[0-9]' "$work/stdout" || fail "no negative distance inside"
+grep -qE '"min": *-[0-9]' "$work/stdout" || fail "no negative distance inside"
 
 expect 2 'nearest is "liver"' "$MEDSEG" mesh "$labels" "$work/x.obj" --label livr
 expect 2 'unknown mesh format' "$MEDSEG" mesh "$labels" "$work/x.txt"
