@@ -32,6 +32,25 @@ Boundary filterBoundary(Boundary boundary) {
     return boundary == Boundary::Wrap ? Boundary::GridWrap : boundary;
 }
 
+// out[i] = sum over t of kernel[t] * line[i + t * step]. Symmetric kernels add the two samples of equal weight first,
+// the middle one before all others: scipy's order, so that single-precision results round the same way.
+void correlate(const Kernel& kernel, const double* line, std::int64_t step, std::int64_t count, double* out) {
+    const auto radius = static_cast<std::int64_t>(kernel.size() / 2);
+    const double* middle = line + radius * step;
+    const double center = kernel[radius];
+    for (std::int64_t i = 0; i < count; ++i) out[i] = center * middle[i];
+    const bool symmetric = std::equal(kernel.begin(), kernel.begin() + radius, kernel.rbegin());
+    for (std::int64_t t = radius; t >= 1; --t) {
+        const double *before = middle - t * step, *after = middle + t * step;
+        const double a = kernel[radius - t], b = kernel[radius + t];
+        if (symmetric) {
+            for (std::int64_t i = 0; i < count; ++i) out[i] += (before[i] + after[i]) * a;
+        } else {
+            for (std::int64_t i = 0; i < count; ++i) out[i] += before[i] * a + after[i] * b;
+        }
+    }
+}
+
 // Works in place too: a row is copied before it is written.
 template <typename T>
 void filterRows(const T* in, const Index3& size, const Kernel& kernel, Boundary boundary, double fill, T* out) {
@@ -44,9 +63,7 @@ void filterRows(const T* in, const Index3& size, const Kernel& kernel, Boundary 
                 const std::int64_t index = mapIndex(x, nx, boundary);
                 line[x + radius] = index < 0 ? fill : static_cast<double>(source[index]);
             }
-            std::fill(sums.begin(), sums.end(), 0.0);
-            for (std::int64_t t = 0; t <= 2 * radius; ++t)
-                for (std::int64_t x = 0; x < nx; ++x) sums[x] += kernel[t] * line[x + t];
+            correlate(kernel, line.data(), 1, nx, sums.data());
             for (std::int64_t x = 0; x < nx; ++x) out[row * nx + x] = convertValue<T>(sums[x]);
         }
     });
@@ -77,11 +94,7 @@ void filterAcross(const T* in, const Index3& size, int axis, const Kernel& kerne
                             line[l] = static_cast<double>(in[base + index * step + l]);
                 }
                 for (std::int64_t p = 0; p < n; ++p) {
-                    sums.fill(0.0);
-                    for (std::int64_t t = 0; t <= 2 * radius; ++t) {
-                        const double* line = lines.data() + (p + t) * kLanes;
-                        for (std::int64_t l = 0; l < kLanes; ++l) sums[l] += kernel[t] * line[l];
-                    }
+                    correlate(kernel, lines.data() + p * kLanes, kLanes, kLanes, sums.data());
                     for (std::int64_t l = 0; l < lanes; ++l) out[base + p * step + l] = convertValue<T>(sums[l]);
                 }
             }

@@ -18,6 +18,7 @@ namespace medseg::parity {
 struct Tolerance {
     double absolute = 0;
     double relative = 0;  ///< of the largest magnitude in the expected array
+    double outliers = 0;  ///< share of values that may be off by more
 };
 /// "exact ...", "+-1 ...", "1e-6 abs ...", "1e-6 rel ...", "1e-6".
 Tolerance parseTolerance(const std::string& text);
@@ -30,6 +31,8 @@ struct Entry {
     const nlohmann::json& params() const { return json.at("params"); }
     const nlohmann::json& expected() const { return json.at("expected"); }
     Tolerance tolerance() const { return parseTolerance(json.at("tolerance")); }
+    /// Entries whose text says that ties may fall either way, for nearest-neighbour results.
+    bool allowsTies() const { return json.at("tolerance").get<std::string>().find("ties") != std::string::npos; }
     NpyArray input(std::size_t index) const;
     NpyArray output(const std::string& name) const;
 };
