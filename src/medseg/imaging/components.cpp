@@ -116,23 +116,15 @@ Connectivity connectivityFromNumber(int neighbours) {
 template <typename T>
 ComponentLabels labelComponents(const Volume<T>& volume, Connectivity connectivity) {
     auto components = connect<RunKind::EqualValues>(volume, connectivity);
-    ComponentLabels result{Volume<std::uint32_t>(volume.geometry()), 0};
+    ComponentLabels result{Volume<std::uint32_t>(volume.geometry(), 0U), 0};
     result.count = components.numberComponents([](std::int32_t, std::int32_t, std::int32_t) {});
-    const std::int64_t nx = volume.nx(), ny = volume.ny(), rows = ny * volume.nz();
     parallelForEach(0, components.slabCount(), [&](std::int64_t slab) {
-        std::uint32_t* out = nullptr;  // everything before it is written
         components.forSlab(
             slab, [&](std::int64_t x0, std::int64_t x1, std::int64_t y, std::int64_t plane, T, std::int32_t run) {
                 const Index3 at = rowOf(volume, y, plane);
-                std::uint32_t* row = result.labels.data() + nx * (at[1] + ny * at[2]);
-                if (out == nullptr) out = result.labels.data() + nx * components.firstRow(slab);
-                std::fill(out, row + x0, 0U);
+                std::uint32_t* row = &result.labels(0, at[1], at[2]);
                 std::fill(row + x0, row + x1, static_cast<std::uint32_t>(components.number(run)));
-                out = row + x1;
             });
-        if (out == nullptr) out = result.labels.data() + nx * components.firstRow(slab);
-        const std::int64_t endRow = slab + 1 < components.slabCount() ? components.firstRow(slab + 1) : rows;
-        std::fill(out, result.labels.data() + nx * endRow, 0U);
     });
     return result;
 }

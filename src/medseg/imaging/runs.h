@@ -131,9 +131,6 @@ class RunComponents {
     }
 
     std::int64_t slabCount() const { return static_cast<std::int64_t>(slabs_.size()); }
-    /// Number of the first row of a slab, counted over all planes.
-    std::int64_t firstRow(std::int64_t slab) const { return slabs_[slab].firstPlane * grid_.rows; }
-
     /// Calls body(first, end, y, plane, value, run number) for the runs of one slab in raster order.
     template <typename Body>
     void forSlab(std::int64_t slabIndex, const Body& body) const {

@@ -8,6 +8,7 @@
 
 #include "medseg/base/threads.h"
 #include "medseg/imaging/convert.h"
+#include "medseg/volume/voxel_memory.h"
 
 namespace medseg {
 namespace {
@@ -259,7 +260,7 @@ void resampleSeparable(const In* in, const Index3& size, const std::array<AxisMa
             return;
         }
     }
-    const auto middle = std::make_unique_for_overwrite<Mid[]>(mx * my * nz);
+    const auto middle = allocateVoxels<Mid>(mx * my * nz);
     parallelForEach(0, nz, [&](std::int64_t z) {
         resampleSlice(in + z * inSlice, inRowStride, maps[0], maps[1], fill, middle.get() + z * mx * my, mx);
     });

@@ -58,7 +58,7 @@ SplineSampler::SplineSampler(const T* samples, const Index3& size, int order, Bo
         padding_[axis] = flat_[axis] ? 0 : prefilterPadding(boundary, order);
         size_[axis] = size[axis] + 2 * padding_[axis];
     }
-    coefficients_ = std::make_unique_for_overwrite<float[]>(size_[0] * size_[1] * size_[2]);
+    coefficients_ = allocateVoxels<float>(size_[0] * size_[1] * size_[2]);
     const auto padded = static_cast<float>(fill);
     const bool padWithFill = boundary == Boundary::GridConstant;
     parallelFor(0, size_[1] * size_[2], 64, [&](std::int64_t first, std::int64_t last) {

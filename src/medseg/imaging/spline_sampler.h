@@ -4,12 +4,12 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
-#include <memory>
 #include <vector>
 
 #include "medseg/base/threads.h"
 #include "medseg/imaging/spline.h"
 #include "medseg/volume/geometry.h"
+#include "medseg/volume/voxel_memory.h"
 
 namespace medseg {
 
@@ -85,7 +85,7 @@ class SplineSampler {
     Boundary boundary_ = Boundary::Nearest;
     Boundary tapBoundary_ = Boundary::Nearest;
     double fill_ = 0;
-    std::unique_ptr<float[]> coefficients_;
+    VoxelPointer<float> coefficients_;
 };
 
 }  // namespace medseg

@@ -5,9 +5,11 @@
 #include <cstdint>
 #include <memory>
 #include <span>
+#include <type_traits>
 #include <variant>
 
 #include "medseg/volume/geometry.h"
+#include "medseg/volume/voxel_memory.h"
 
 namespace medseg {
 
@@ -31,8 +33,12 @@ class Volume {
     Volume() = default;
     /// Voxels are left uninitialised.
     explicit Volume(const Geometry& geometry)
-        : geometry_(geometry), voxels_(std::make_unique_for_overwrite<T[]>(geometry.voxelCount())) {}
-    Volume(const Geometry& geometry, T fill) : Volume(geometry) { std::fill_n(data(), voxelCount(), fill); }
+        : geometry_(geometry), voxels_(allocateVoxels<T>(geometry.voxelCount(), false)) {}
+    /// Zeros cost nothing until they are touched.
+    Volume(const Geometry& geometry, T fill)
+        : geometry_(geometry), voxels_(allocateVoxels<T>(geometry.voxelCount(), fill == T{})) {
+        if (fill != T{}) std::fill_n(data(), voxelCount(), fill);
+    }
 
     const Geometry& geometry() const { return geometry_; }
     /// Replaces the affine; the size must stay the same.
@@ -65,14 +71,13 @@ class Volume {
 
   private:
     Geometry geometry_;
-    std::unique_ptr<T[]> voxels_;
+    VoxelPointer<T> voxels_;
 };
 
 /// A volume in the type its file stores.
-using AnyVolume =
-    std::variant<Volume<std::uint8_t>, Volume<std::int8_t>, Volume<std::uint16_t>, Volume<std::int16_t>,
-                 Volume<std::uint32_t>, Volume<std::int32_t>, Volume<std::uint64_t>, Volume<std::int64_t>, Volume<float>,
-                 Volume<double>>;
+using AnyVolume = std::variant<Volume<std::uint8_t>, Volume<std::int8_t>, Volume<std::uint16_t>, Volume<std::int16_t>,
+                               Volume<std::uint32_t>, Volume<std::int32_t>, Volume<std::uint64_t>, Volume<std::int64_t>,
+                               Volume<float>, Volume<double>>;
 
 inline const Geometry& geometryOf(const AnyVolume& volume) {
     return std::visit([](const auto& v) -> const Geometry& { return v.geometry(); }, volume);
