@@ -16,6 +16,7 @@ pkg_check_modules(XXHASH REQUIRED IMPORTED_TARGET libxxhash)
 
 if(MEDSEG_WITH_TORCH)
   find_package(Torch REQUIRED)
+  find_package(OpenMP REQUIRED)
 endif()
 if(MEDSEG_TESTS)
   find_package(GTest REQUIRED)

@@ -43,7 +43,10 @@ void declareGlobalOptions(CLI::App& app, GlobalOptions& options) {
 }
 
 void applyGlobalOptions(const GlobalOptions& options) {
-    configureLogging(options.verbose ? LogLevel::Debug : options.quiet ? LogLevel::Warning : LogLevel::Info, options.logFile);
+    configureLogging(options.verbose ? LogLevel::Debug
+                     : options.quiet ? LogLevel::Warning
+                                     : LogLevel::Info,
+                     options.logFile);
     if (options.threads > 0) setThreadCount(options.threads);
 }
 
@@ -62,12 +65,14 @@ const Command* findCommand(const std::string& name) {
 }
 
 void printOverview() {
-    fmt::print("medseg {}: medical image segmentation, from file to trained model to measured 3D result\n\n", version());
+    fmt::print("medseg {}: medical image segmentation, from file to trained model to measured 3D result\n\n",
+               version());
     fmt::print("Usage: medseg COMMAND [options]\n\nCommands:\n");
     for (const Command& command : registeredCommands()) fmt::print("  {:<12} {}\n", command.name, command.summary);
     fmt::print(
         "\n`medseg COMMAND --help` lists a command's options, units, defaults and an example.\n"
-        "Exit codes: 0 done, 1 failed while working, 2 wrong usage or configuration, 3 bad input data, 130 interrupted.\n");
+        "Exit codes: 0 done, 1 failed while working, 2 wrong usage or configuration, 3 bad input data, 130 "
+        "interrupted.\n");
 }
 
 int runCommand(const Command& command, int argc, char** argv) {
@@ -83,8 +88,7 @@ int runCommand(const Command& command, int argc, char** argv) {
         fmt::print("{}", app.help());
         return static_cast<int>(ExitCode::Done);
     } catch (const CLI::ParseError& error) {
-        throw UsageError(
-            fmt::format("{}: see `medseg {} --help`", oneLine(error.what()), command.name));
+        throw UsageError(fmt::format("{}: see `medseg {} --help`", oneLine(error.what()), command.name));
     }
     applyGlobalOptions(global);
     return run();

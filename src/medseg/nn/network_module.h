@@ -1,14 +1,99 @@
 // The wall between the torch-free library and libmedseg_nn. Commands that need a network call loadNetworkModule(),
-// which opens libmedseg_nn.so beside the program; nothing else touches it, so `medseg --help`, info, prepare and evaluate
-// start at once and work on a machine without libtorch.
+// which opens libmedseg_nn.so beside the program; nothing else touches it, so `medseg --help`, info, prepare and
+// evaluate start at once and work on a machine without libtorch.
 #pragma once
 
+#include <filesystem>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "medseg/dataset/slice_plan.h"
+#include "medseg/recipe/recipe.h"
+#include "medseg/volume/label_map.h"
+
 namespace medseg {
+
+struct TrainRequest {
+    Recipe recipe;
+    std::filesystem::path cache;   ///< slice cache that `prepare` wrote
+    std::filesystem::path output;  ///< model folder: label_map.json, latest, best, checkpoint_epochX, training_history
+    bool resume = false;           ///< continue from output/latest.pth when it exists
+};
+
+struct TrainOutcome {
+    int epochs = 0;                   ///< finished epochs, earlier runs included
+    int bestEpoch = 0;                ///< 1-based; 0 when nothing was validated
+    double bestDice = 0;              ///< mean validation Dice of the best epoch
+    double secondsPerEpoch = 0;       ///< median of this run
+    double idleShare = 0;             ///< share of the time in which the network waited for data, 0..1
+    std::filesystem::path bestModel;  ///< best.pth
+};
+
+/// How a segmenter works; the defaults come from the recipe inside the model.
+struct SegmenterOptions {
+    std::string device = "cpu";
+    int batchSize = 0;      ///< slices at once; 0 = as the recipe says
+    double threshold = -1;  ///< sigmoid outputs; below 0 = as the recipe says
+};
+
+/// Receives probabilities of one structure on one slice of the input grid.
+/// `values` holds nx*ny floats in [0, 1], x fastest; slices and structures arrive in ascending order per slice;
+/// structures that are below half the threshold everywhere on a slice are not reported (their probability counts as 0).
+using ProbabilitySink = std::function<void(int structure, std::int64_t slice, const float* values)>;
+
+/// A trained network that turns a volume into labels.
+class Segmenter {
+  public:
+    virtual ~Segmenter() = default;
+    virtual const LabelTable& labels() const = 0;
+    /// Across which axis the volume is cut: the order of slices in callbacks.
+    virtual SliceAxis axis() const = 0;
+    /// Seconds spent in the network so far.
+    virtual double networkSeconds() const = 0;
+    /// `image` in HU; the result has the image's geometry. `advance` is called after every slice. Throws
+    /// InterruptedError.
+    virtual LabelMap segment(const Volume<float>& image, const std::function<void()>& advance = {},
+                             const ProbabilitySink& probabilities = {}) = 0;
+};
+
+struct PredictRequest {
+    std::filesystem::path model;
+    std::vector<std::filesystem::path> inputs;  ///< image files
+    /// File for a single input, else a folder that gets CASE.nii.gz for each input.
+    std::filesystem::path output;
+    bool outputIsFolder = false;
+    bool separate = false;       ///< also CASE/<structure>.nii.gz (0/1), one per structure of the model
+    bool probabilities = false;  ///< also CASE_probabilities/<structure>.nii.gz (float, 0..1)
+    bool skipExisting = false;   ///< leave inputs alone whose output exists
+    SegmenterOptions segmenter;
+};
+
+struct PredictOutcome {
+    int volumes = 0;
+    int skipped = 0;
+    std::int64_t slices = 0;
+    double seconds = 0;                             ///< wall clock, reading and writing included
+    double networkSeconds = 0;                      ///< of which in the network
+    std::vector<std::filesystem::path> labelFiles;  ///< one per input, in order
+};
 
 /// What libmedseg_nn offers, free of torch types.
 class NetworkModule {
   public:
     virtual ~NetworkModule() = default;
+
+    /// Trains as the recipe says. Throws InterruptedError after Ctrl-C, with the state saved for `resume`.
+    virtual TrainOutcome train(const TrainRequest& request) = 0;
+    /// `model`: a model folder (its best.pth, else latest.pth) or a .pth that medseg wrote. Throws DataError.
+    virtual std::unique_ptr<Segmenter> openSegmenter(const std::filesystem::path& model,
+                                                     const SegmenterOptions& options) = 0;
+    /// Segments every input and writes label maps in the inputs' geometry, with label names. An input that cannot be
+    /// read is reported and the rest is done; then throws the first error.
+    virtual PredictOutcome predict(const PredictRequest& request) = 0;
+    /// "libtorch 1.13.0, CPU, 2 threads": for logs and reports.
+    virtual std::string describe() = 0;
 };
 
 /// Opens libmedseg_nn on first use. Throws WorkError when it was not built or a library it needs is missing.

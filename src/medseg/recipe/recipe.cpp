@@ -212,18 +212,20 @@ void checkKeys(const YAML::Node& root, const Origin& origin) {
     }
 }
 
-YAML::Node parseFile(const std::filesystem::path& file) {
-    if (!fs::is_regular_file(file)) throw UsageError(fmt::format("{}: no such recipe: check the path", file.string()));
-    const std::string text = readTextFile(file, std::size_t{1} << 20);
+YAML::Node parseText(const std::string& text, const std::string& source) {
     try {
         YAML::Node root = YAML::Load(text);
         if (root.IsNull()) return YAML::Node(YAML::NodeType::Map);
-        if (!root.IsMap())
-            throw UsageError(fmt::format("{}: not a recipe: sections and keys are expected", file.string()));
+        if (!root.IsMap()) throw UsageError(fmt::format("{}: not a recipe: sections and keys are expected", source));
         return root;
     } catch (const YAML::Exception& error) {
-        throw UsageError(fmt::format("{}:{}: not valid YAML: {}", file.string(), error.mark.line + 1, error.msg));
+        throw UsageError(fmt::format("{}:{}: not valid YAML: {}", source, error.mark.line + 1, error.msg));
     }
+}
+
+YAML::Node parseFile(const std::filesystem::path& file) {
+    if (!fs::is_regular_file(file)) throw UsageError(fmt::format("{}: no such recipe: check the path", file.string()));
+    return parseText(readTextFile(file, std::size_t{1} << 20), file.string());
 }
 
 /// "training.epochs" is what some users type for "train.epochs".
@@ -339,9 +341,10 @@ YAML::Node withDefaults(const YAML::Node& root) {
 
 }  // namespace
 
-Recipe loadRecipe(const std::filesystem::path& file, const std::vector<std::string>& overrides) {
-    YAML::Node root = file.empty() ? YAML::Node(YAML::NodeType::Map) : parseFile(file);
-    const Origin origin{file.string()};
+namespace {
+
+Recipe resolve(YAML::Node root, const std::vector<std::string>& overrides, const std::string& source) {
+    const Origin origin{source};
     try {
         checkKeys(root, origin);
         for (const auto& text : overrides) applyOverride(root, text);
@@ -355,8 +358,18 @@ Recipe loadRecipe(const std::filesystem::path& file, const std::vector<std::stri
         });
         return recipe;
     } catch (const YAML::Exception& error) {
-        throw UsageError(fmt::format("{}:{}: {}", file.string(), error.mark.line + 1, error.msg));
+        throw UsageError(fmt::format("{}:{}: {}", source, error.mark.line + 1, error.msg));
     }
+}
+
+}  // namespace
+
+Recipe loadRecipe(const std::filesystem::path& file, const std::vector<std::string>& overrides) {
+    return resolve(file.empty() ? YAML::Node(YAML::NodeType::Map) : parseFile(file), overrides, file.string());
+}
+
+Recipe recipeFromYaml(const std::string& yaml, const std::string& source, const std::vector<std::string>& overrides) {
+    return resolve(parseText(yaml, source), overrides, source);
 }
 
 std::string recipeToYaml(const Recipe& source) {

@@ -37,6 +37,10 @@ struct RecipeKey {
 /// file, line and the nearest known key. Throws UsageError.
 Recipe loadRecipe(const std::filesystem::path& file, const std::vector<std::string>& overrides = {});
 
+/// A recipe from text, e.g. the resolved one inside a model; `source` names it in messages. Throws UsageError.
+Recipe recipeFromYaml(const std::string& yaml, const std::string& source,
+                      const std::vector<std::string>& overrides = {});
+
 /// The recipe with every key, commented, as YAML that loadRecipe reads back to the same values.
 std::string recipeToYaml(const Recipe& recipe);
 

@@ -105,6 +105,7 @@ struct ModelSettings {
     std::vector<int> features{32, 64, 128, 256};
     int bottleneck = 512;
     std::string output = "sigmoid";
+    std::vector<std::string> coordinates;
     bool priorBias = true;
 };
 
@@ -115,6 +116,9 @@ void visitFields(Visitor&& field, ModelSettings& s) {
     field("bottleneck", s.bottleneck, "channels of the bottleneck", between(1, 8192));
     field("output", s.output, "sigmoid: structures may overlap; softmax: one structure or background a pixel",
           oneOf({"sigmoid", "softmax"}));
+    field("coordinates", s.coordinates,
+          "positions given to the network as further input channels: x and y in the slice, z in the volume",
+          oneOf({"x", "y", "z"}));
     field("prior_bias", s.priorBias,
           "start the output bias at the log-odds of each structure's frequency in the training slices", Allowed{});
 }
@@ -157,7 +161,7 @@ void visitFields(Visitor&& field, TrainSettings& s) {
     field("learning_rate", s.learningRate, "first (plateau, constant) or highest (cosine, poly, one_cycle) step size",
           between(0, 10));
     field("betas", s.betas, "Adam's decay of the first and second moment", between(0, 1));
-    field("weight_decay", s.weightDecay, "L2 penalty (decoupled with adamw)", between(0, 1));
+    field("weight_decay", s.weightDecay, "L2 penalty; with adamw decoupled, and on weights only (not biases and norms)", between(0, 1));
     field("momentum", s.momentum, "sgd: Nesterov momentum", between(0, 1));
     field("schedule", s.schedule, "how the step size changes",
           oneOf({"plateau", "constant", "cosine", "poly", "one_cycle"}));

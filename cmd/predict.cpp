@@ -1,0 +1,94 @@
+// medseg predict: label maps from a trained model.
+#include <fmt/format.h>
+#include <nlohmann/json.hpp>
+
+#include "command.h"
+#include "medseg/base/error.h"
+#include "medseg/base/logging.h"
+#include "medseg/dataset/image_inputs.h"
+#include "medseg/io/image_file.h"
+#include "medseg/nn/network_module.h"
+
+namespace medseg::cli {
+namespace {
+
+struct Options {
+    std::string model;
+    std::string input;
+    std::string output;
+    PredictRequest request;
+    bool json = false;
+};
+
+int run(Options& options) {
+    PredictRequest& request = options.request;
+    request.model = options.model;
+    const ImageInputs inputs = findImageInputs(options.input);
+    request.inputs = inputs.files;
+    request.output = options.output;
+    request.outputIsFolder = inputs.isFolder;
+    if (!inputs.isFolder && !isImageName(options.output)) {
+        // "out/" or a folder that exists: the file takes the input's name.
+        if (!options.output.ends_with('/') && !std::filesystem::is_directory(options.output))
+            throw UsageError(fmt::format("{}: not the name of an image: use .nii.gz, or a folder", options.output));
+        request.outputIsFolder = true;
+    }
+    const PredictOutcome outcome = loadNetworkModule().predict(request);
+    logInfo("{} volumes ({} skipped), {} slices in {:.1f} s, {:.1f} s of it in the network", outcome.volumes,
+            outcome.skipped, outcome.slices, outcome.seconds, outcome.networkSeconds);
+    if (options.json) {
+        nlohmann::json files = nlohmann::json::array();
+        for (const auto& file : outcome.labelFiles) files.push_back(file.string());
+        fmt::print("{}\n", nlohmann::json{{"files", files},
+                                          {"volumes", outcome.volumes},
+                                          {"skipped", outcome.skipped},
+                                          {"slices", outcome.slices},
+                                          {"seconds", outcome.seconds},
+                                          {"network_seconds", outcome.networkSeconds}}
+                               .dump());
+    } else {
+        for (const auto& file : outcome.labelFiles) fmt::print("{}\n", file.string());
+    }
+    return 0;
+}
+
+std::function<int()> declare(CLI::App& app) {
+    const auto options = std::make_shared<Options>();
+    auto& request = options->request;
+    app.add_option("-m,--model", options->model, "Model folder (its best.pth) or a .pth that medseg trained")
+        ->required()
+        ->type_name("DIR|FILE");
+    app.add_option("-i,--input", options->input,
+                   "Image (CT in HU), folder of images, or folder of TotalSegmentator cases (CASE/ct.nii.gz)")
+        ->required()
+        ->type_name("FILE|DIR");
+    app.add_option("-o,--output", options->output,
+                   "Label map to write for one image; folder that gets CASE.nii.gz for a folder")
+        ->required()
+        ->type_name("FILE|DIR");
+    app.add_flag("--separate", request.separate, "Also write one 0/1 mask per structure to CASE/<structure>.nii.gz");
+    app.add_flag(
+        "--probabilities", request.probabilities,
+        "Also write probabilities 0..1 to CASE_probabilities/<structure>.nii.gz (below half the threshold: 0)");
+    app.add_flag("--continue", request.skipExisting, "Skip inputs whose output exists");
+    app.add_option("--device", request.segmenter.device, "cpu, cuda or cuda:N")->type_name("NAME");
+    app.add_option("--batch-size", request.segmenter.batchSize, "Slices at once; 0 = as the model's recipe says")
+        ->check(CLI::NonNegativeNumber)
+        ->type_name("N");
+    app.add_option(
+           "--threshold", request.segmenter.threshold,
+           "Probability from which a pixel counts (sigmoid outputs), 0..1; below 0 = as the model's recipe says")
+        ->check(CLI::Range(-1.0, 1.0))
+        ->type_name("P");
+    app.add_flag("--json", options->json, "Print one JSON object with files and times");
+    app.footer(
+        "Output has the grid, orientation and position of the input, and carries the label names. Files appear under\n"
+        "their final name only when complete.\n\n"
+        "Example: medseg predict --model out/unet117/model --input ct.nii.gz --output organs.nii.gz --separate");
+    return [options] { return run(*options); };
+}
+
+MEDSEG_COMMAND(predict, "Segment images with a trained model", declare);
+
+}  // namespace
+}  // namespace medseg::cli

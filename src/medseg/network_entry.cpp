@@ -1,0 +1,80 @@
+// The door of libmedseg_nn: what loadNetworkModule() finds.
+#include <fmt/format.h>
+#include <malloc.h>
+#include <torch/torch.h>
+#include <torch/version.h>
+
+#include "medseg/base/error.h"
+#include "medseg/base/threads.h"
+#include "medseg/infer/prediction.h"
+#include "medseg/infer/slice_segmenter.h"
+#include "medseg/nn/network_module.h"
+#include "medseg/train/segmentation_task.h"
+#include "medseg/train/trainer.h"
+
+namespace medseg {
+namespace {
+
+/// Runs `work` and turns torch's exceptions, whose text spans many lines, into ours.
+template <typename Work>
+auto translatingErrors(Work&& work) {
+    try {
+        return work();
+    } catch (const c10::Error& error) {
+        const std::string text = error.what_without_backtrace();
+        if (text.find("memory") != std::string::npos)
+            throw WorkError(
+                fmt::format("out of memory: lower train.batch_size, predict.batch_size or prepare.image_size ({})",
+                            text.substr(0, text.find('\n'))));
+        throw WorkError(text.substr(0, text.find('\n')));
+    }
+}
+
+class TorchNetworkModule : public NetworkModule {
+  public:
+    TorchNetworkModule() {
+        // Tensors of hundreds of megabytes come and go in every step: keep their pages instead of returning them.
+        ::mallopt(M_MMAP_MAX, 0);
+        ::mallopt(M_TRIM_THRESHOLD, INT_MAX);
+        ::mallopt(M_TOP_PAD, 64 << 20);
+        torch::set_num_threads(threadCount());
+    }
+
+    TrainOutcome train(const TrainRequest& request) override {
+        return translatingErrors([&] {
+            torch::manual_seed(request.recipe.seed);
+            SegmentationTask task(request);
+            Trainer trainer(request.recipe.train, task, request.output);
+            return trainer.run(request.resume);
+        });
+    }
+
+    std::unique_ptr<Segmenter> openSegmenter(const std::filesystem::path& model,
+                                             const SegmenterOptions& options) override {
+        return translatingErrors([&]() -> std::unique_ptr<Segmenter> {
+            return std::make_unique<SliceSegmenter>(loadModel(model), options);
+        });
+    }
+
+    PredictOutcome predict(const PredictRequest& request) override {
+        return translatingErrors([&] {
+            SliceSegmenter segmenter(loadModel(request.model), request.segmenter);
+            return predictFiles(segmenter, request);
+        });
+    }
+
+    std::string describe() override {
+        return fmt::format(
+            "libtorch {}, {}, {} threads", TORCH_VERSION,
+            torch::cuda::is_available() ? fmt::format("{} CUDA devices", torch::cuda::device_count()) : "CPU",
+            torch::get_num_threads());
+    }
+};
+
+}  // namespace
+}  // namespace medseg
+
+extern "C" medseg::NetworkModule* medsegNetworkModule() {
+    static medseg::TorchNetworkModule module;
+    return &module;
+}

@@ -1,0 +1,267 @@
+#include "medseg/pipeline/pipeline.h"
+
+#include <algorithm>
+#include <array>
+
+#include <fmt/format.h>
+
+#include "medseg/base/error.h"
+#include "medseg/base/files.h"
+#include "medseg/base/logging.h"
+#include "medseg/base/version.h"
+#include "medseg/dataset/case_reader.h"
+#include "medseg/dataset/phantom_files.h"
+#include "medseg/dataset/preparation.h"
+#include "medseg/nn/network_module.h"
+#include "medseg/pipeline/held_out_slices.h"
+#include "medseg/pipeline/run_report.h"
+#include "medseg/pipeline/stages_record.h"
+
+namespace medseg {
+namespace {
+
+constexpr std::array<Stage, 6> kAllStages{Stage::Generate, Stage::Prepare,  Stage::Train,
+                                          Stage::Predict,  Stage::Evaluate, Stage::Report};
+
+/// Recipe sections that decide a stage's result, besides the stages before it.
+std::vector<std::string> sectionsOf(Stage stage) {
+    switch (stage) {
+        case Stage::Generate:
+            return {"phantom"};
+        case Stage::Prepare:
+            return {"data", "prepare"};
+        case Stage::Train:
+            return {"data", "model", "train", "augmentation"};
+        case Stage::Predict:
+            return {"predict"};
+        case Stage::Evaluate:
+            return {"evaluate"};
+        case Stage::Report:
+            return {"report"};
+    }
+    return {};
+}
+
+/// The file without which the stage cannot be done, whatever stages.json says.
+fs::path proofOf(Stage stage, const RunFolders& folders, const Recipe& recipe) {
+    switch (stage) {
+        case Stage::Generate:
+            return recipe.data.root;
+        case Stage::Prepare:
+            return folders.cache / "cache.json";
+        case Stage::Train:
+            return folders.model / "latest.pth";
+        case Stage::Predict:
+            return folders.predictions;
+        case Stage::Evaluate:
+            return folders.evaluation / "summary.json";
+        case Stage::Report:
+            return folders.report;
+    }
+    return {};
+}
+
+}  // namespace
+
+const char* stageName(Stage stage) {
+    constexpr std::array<const char*, 6> names{"generate", "prepare", "train", "predict", "evaluate", "report"};
+    return names[static_cast<std::size_t>(stage)];
+}
+
+Stage stageFromName(const std::string& name) {
+    for (const Stage stage : kAllStages)
+        if (name == stageName(stage)) return stage;
+    throw UsageError(
+        fmt::format("stage \"{}\" is unknown: use generate, prepare, train, predict, evaluate or report", name));
+}
+
+RunFolders::RunFolders(const Recipe& recipe)
+    : root(recipe.output),
+      cache(root / "cache"),
+      model(root / "model"),
+      predictions(root / "predictions"),
+      measured(root / "measured"),
+      evaluation(root / "evaluation"),
+      report(root / "report") {}
+
+Pipeline::Pipeline(Recipe recipe) : recipe_(std::move(recipe)), folders_(recipe_) {
+    if (!recipe_.data.root.empty()) return;
+    if (recipe_.phantom.cases == 0)
+        throw UsageError("the recipe names no data: set data.root=FOLDER (or phantom.cases to generate some)");
+    recipe_.data.root = (folders_.root / "phantom").string();
+}
+
+void Pipeline::run(std::vector<Stage> stages, bool force) {
+    if (stages.empty()) stages.assign(kAllStages.begin(), kAllStages.end());
+    createDirectories(folders_.root);
+    writeTextFile(folders_.root / "recipe.yaml", recipeToYaml(recipe_));
+    for (const Stage stage : stages) {
+        if (stage == Stage::Generate && recipe_.phantom.cases == 0) continue;
+        if (!force && isUpToDate(stage)) {
+            logInfo("{}: up to date", stageName(stage));
+            continue;
+        }
+        logInfo("{}", stageName(stage));
+        runStage(stage);
+        markDone(stage);
+    }
+}
+
+void Pipeline::runStage(Stage stage) {
+    switch (stage) {
+        case Stage::Generate:
+            return generate();
+        case Stage::Prepare:
+            return prepare();
+        case Stage::Train:
+            return train();
+        case Stage::Predict:
+            return predict();
+        case Stage::Evaluate:
+            return evaluate();
+        case Stage::Report:
+            return report();
+    }
+}
+
+std::string Pipeline::fingerprint(Stage stage) const {
+    std::string text =
+        fmt::format("{} {} seed {} device {}\n", version(), stageName(stage), recipe_.seed, recipe_.device);
+    for (const auto& section : sectionsOf(stage)) text += recipeSectionToYaml(recipe_, section) + "\n";
+    if (stage == Stage::Prepare) text += describeFiles(recipe_.data.root);
+    if (stage > Stage::Generate) text += fingerprint(static_cast<Stage>(static_cast<int>(stage) - 1));
+    return shortHash(text);
+}
+
+bool Pipeline::isUpToDate(Stage stage) const {
+    return fs::exists(proofOf(stage, folders_, recipe_)) &&
+           recordedFingerprint(folders_.root / "stages.json", stageName(stage)) == fingerprint(stage);
+}
+
+void Pipeline::markDone(Stage stage) const {
+    recordFingerprint(folders_.root / "stages.json", stageName(stage), fingerprint(stage));
+}
+
+void Pipeline::generate() {
+    PhantomSettings settings;
+    settings.seed = recipe_.seed;
+    settings.cases = recipe_.phantom.cases;
+    for (std::size_t axis = 0; axis < 3; ++axis) {
+        settings.size[axis] = recipe_.phantom.size[axis];
+        settings.spacing[axis] = recipe_.phantom.spacing;
+    }
+    settings.structures = recipe_.data.structures;
+    writePhantom(settings, PhantomLayout::TotalSegmentator, recipe_.data.root);
+}
+
+void Pipeline::prepare() {
+    const Dataset dataset = discoverDataset(recipe_.data);
+    const PreparationResult result = prepareSlices(dataset, recipe_.prepare, folders_.cache);
+    logInfo("{} cases prepared, {} reused, {} slices in {}", result.prepared, result.reused, result.slices,
+            folders_.cache.string());
+    if (!result.failures.empty()) {
+        for (const auto& failure : result.failures) logWarning("{}: {}", failure.id, failure.message);
+        throw WorkError(fmt::format("{} of {} cases could not be prepared (listed above); the others are in {}",
+                                    result.failures.size(), dataset.cases.size(), folders_.cache.string()));
+    }
+}
+
+void Pipeline::train() {
+    TrainRequest request;
+    request.recipe = recipe_;
+    request.cache = folders_.cache;
+    request.output = folders_.model;
+    // A latest.pth of the same fingerprint is a run that was cut off; of another one, the beginning of something else.
+    const fs::path mark = folders_.model / "fingerprint.txt";
+    const std::string wanted = fingerprint(Stage::Train);
+    const bool sameRecipe = fs::exists(mark) && readTextFile(mark) == wanted;
+    request.resume =
+        trainingStart_ == TrainingStart::Continue || (trainingStart_ == TrainingStart::Automatic && sameRecipe);
+    createDirectories(folders_.model);
+    writeTextFile(mark, wanted);
+    const TrainOutcome outcome = loadNetworkModule().train(request);
+    logInfo("trained {} epochs, best validation Dice {:.4f} in epoch {}, {:.1f} s an epoch, network idle {:.1f} %: {}",
+            outcome.epochs, outcome.bestDice, outcome.bestEpoch, outcome.secondsPerEpoch, 100 * outcome.idleShare,
+            outcome.bestModel.string());
+}
+
+std::vector<Pipeline::MeasuredCase> Pipeline::measuredCases(const Dataset& dataset) const {
+    const SliceCache cache(folders_.cache);
+    const SliceSplit split = splitSlices(cache, recipe_.data, recipe_.seed);
+    const std::vector<std::int64_t>& held = split.test.empty() ? split.validation : split.test;
+    std::vector<MeasuredCase> measured;
+    for (const std::int64_t slice : held) {
+        const CachedCase& cached = cache.caseAt(cache.caseOf(slice));
+        if (measured.empty() || measured.back().item.id != cached.id) {
+            const auto found = std::find_if(dataset.cases.begin(), dataset.cases.end(),
+                                            [&](const Case& item) { return item.id == cached.id; });
+            if (found == dataset.cases.end())
+                throw DataError(cached.id,
+                                "this case of the cache is gone from the dataset: run the prepare stage again");
+            measured.push_back({*found, {}});
+        }
+        if (split.bySlice) measured.back().slices.push_back(cache.sourceSliceOf(slice));
+    }
+    if (measured.empty()) throw DataError("no case is held out to measure on: set data.validation_fraction");
+    return measured;
+}
+
+void Pipeline::predict() {
+    const Dataset dataset = discoverDataset(recipe_.data);
+    PredictRequest request;
+    request.model = folders_.model;
+    request.output = folders_.predictions;
+    request.outputIsFolder = true;
+    request.separate = recipe_.predict.separate;
+    request.probabilities = recipe_.predict.probabilities;
+    request.segmenter.device = recipe_.device;
+    request.segmenter.batchSize = recipe_.predict.batchSize;
+    request.segmenter.threshold = recipe_.predict.threshold;
+    const auto cases = measuredCases(dataset);
+    for (const auto& measured : cases) request.inputs.push_back(measured.item.image);
+    const PredictOutcome outcome = loadNetworkModule().predict(request);
+    logInfo("{} volumes, {} slices in {:.1f} s ({:.1f} s in the network): {}", outcome.volumes, outcome.slices,
+            outcome.seconds, outcome.networkSeconds, folders_.predictions.string());
+    // Where there is one grid of slices to measure on, reference and prediction are both cut to it.
+    fs::remove_all(folders_.measured);
+    for (std::size_t i = 0; i < cases.size(); ++i) {
+        const auto& [item, slices] = cases[i];
+        LabelMap prediction = readLabelMap(outcome.labelFiles[i]);
+        const LabelLayers layers = readCaseLabels(dataset, item, prediction.geometry());
+        if (layers.layers.size() > 1)
+            logWarning("{}: structures overlap: measured on those of the first layer only", item.id);
+        writeMeasured("reference", item.id, layers.layers.front(), slices);
+        writeMeasured("prediction", item.id, prediction, slices);
+    }
+}
+
+void Pipeline::writeMeasured(const char* side, const std::string& id, const LabelMap& labels,
+                             const std::vector<std::int64_t>& slices) const {
+    const fs::path file = folders_.measured / side / (id + ".nii.gz");
+    if (slices.empty())
+        writeLabelMap(file, labels);
+    else
+        writeLabelMap(file, stackSlices(labels, slices, sliceAxisFromName(recipe_.prepare.axis)));
+}
+
+void Pipeline::evaluate() {
+    EvaluationRequest request;
+    request.reference = folders_.measured / "reference";
+    request.prediction = folders_.measured / "prediction";
+    request.output = folders_.evaluation;
+    request.layout = CaseLayout::Cases;
+    request.metrics = recipe_.evaluate.metrics;
+    request.iouThresholds = recipe_.evaluate.iouThresholds;
+    request.nsdTolerance = recipe_.evaluate.nsdTolerance;
+    request.minimumVoxels = recipe_.evaluate.minimumVoxels;
+    evaluation_ = medseg::evaluate(request);
+}
+
+void Pipeline::report() {
+    const Dataset dataset = discoverDataset(recipe_.data);
+    std::vector<Case> cases;
+    for (const auto& measured : measuredCases(dataset)) cases.push_back(measured.item);
+    writeRunReport(recipe_, folders_, dataset, cases);
+}
+
+}  // namespace medseg

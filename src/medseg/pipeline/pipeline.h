@@ -1,0 +1,91 @@
+// A recipe's stages in order: generate, prepare, train, predict, evaluate, report. Stages that are up to date are
+// skipped; what was cut off is resumed.
+#pragma once
+
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "medseg/dataset/layout.h"
+#include "medseg/dataset/split.h"
+#include "medseg/metrics/evaluation.h"
+#include "medseg/recipe/recipe.h"
+
+namespace medseg {
+
+enum class Stage { Generate, Prepare, Train, Predict, Evaluate, Report };
+
+/// "generate", "prepare", "train", "predict", "evaluate", "report".
+const char* stageName(Stage stage);
+/// Throws UsageError listing the names.
+Stage stageFromName(const std::string& name);
+
+/// Where a run keeps what it makes, below recipe.output.
+struct RunFolders {
+    explicit RunFolders(const Recipe& recipe);
+
+    std::filesystem::path root;
+    std::filesystem::path cache;        ///< training slices
+    std::filesystem::path model;        ///< checkpoints and training history
+    std::filesystem::path predictions;  ///< CASE.nii.gz, in the geometry of the input
+    std::filesystem::path measured;     ///< reference/ and prediction/: what is compared, CASE.nii.gz each
+    std::filesystem::path evaluation;
+    std::filesystem::path report;
+};
+
+/// From where the training stage starts when the model folder holds a latest.pth.
+enum class TrainingStart {
+    Automatic,  ///< continue a run of the same recipe, begin anew otherwise
+    Continue,   ///< continue whatever recipe it was trained with
+    Anew
+};
+
+class Pipeline {
+  public:
+    /// Throws UsageError when the recipe names no data.
+    explicit Pipeline(Recipe recipe);
+
+    const Recipe& recipe() const { return recipe_; }
+    const RunFolders& folders() const { return folders_; }
+
+    /// Runs `stages` (all of them when empty) in order; `force` runs them even when they are up to date. Writes
+    /// recipe.yaml and, after each stage, its fingerprint in stages.json: the recipe sections it depends on, its inputs
+    /// by size and time, the stages before it, the program's version.
+    void run(std::vector<Stage> stages, bool force);
+
+    void setTrainingStart(TrainingStart start) { trainingStart_ = start; }
+
+    /// Of the evaluate stage, when this run executed it.
+    const std::optional<EvaluationSummary>& evaluation() const { return evaluation_; }
+
+  private:
+    void runStage(Stage stage);
+    void generate();
+    void prepare();
+    void train();
+    void predict();
+    void evaluate();
+    void report();
+
+    /// Cases the final measurement runs on, and (with a split by slice) which slices of them count.
+    struct MeasuredCase {
+        Case item;
+        std::vector<std::int64_t> slices;  ///< of the SlicePlan; empty = the whole volume
+    };
+    std::vector<MeasuredCase> measuredCases(const Dataset& dataset) const;
+
+    void writeMeasured(const char* side, const std::string& id, const LabelMap& labels,
+                       const std::vector<std::int64_t>& slices) const;
+
+    std::string fingerprint(Stage stage) const;
+    bool isUpToDate(Stage stage) const;
+    void markDone(Stage stage) const;
+
+    Recipe recipe_;
+    RunFolders folders_;
+    TrainingStart trainingStart_ = TrainingStart::Automatic;
+    std::optional<EvaluationSummary> evaluation_;
+};
+
+}  // namespace medseg

@@ -1,0 +1,190 @@
+#include "medseg/train/segmentation_task.h"
+
+#include <cmath>
+#include <limits>
+
+#include <fmt/format.h>
+#include <nlohmann/json.hpp>
+
+#include "medseg/base/error.h"
+#include "medseg/base/files.h"
+#include "medseg/dataset/augmentation.h"
+#include "medseg/dataset/split.h"
+#include "medseg/nn/coordinates.h"
+#include "medseg/nn/device.h"
+
+namespace medseg {
+namespace {
+
+constexpr double kOverlapThreshold = 0.5;
+
+SegmentationLossOptions lossOptions(const Recipe& recipe) {
+    const TrainSettings& train = recipe.train;
+    const bool softmaxLoss = train.loss == "ce" || train.loss == "ce_dice";
+    const bool softmaxOutput = outputKindOf(recipe.model) == OutputKind::Softmax;
+    if (train.loss != "dice" && softmaxLoss != softmaxOutput)
+        throw UsageError(fmt::format("train.loss {} does not go with model.output {}: use {}", train.loss,
+                                     recipe.model.output,
+                                     softmaxOutput ? "ce, ce_dice or dice" : "bce, bce_dice or dice"));
+    SegmentationLossOptions options;
+    options.output = outputKindOf(recipe.model);
+    options.crossEntropyWeight = train.loss == "dice" ? 0 : 1;
+    options.diceWeight = train.loss.find("dice") != std::string::npos ? train.diceWeight : 0;
+    options.presentOnly = train.presentOnly;
+    return options;
+}
+
+LoaderSettings loaderSettings(const Recipe& recipe, bool training) {
+    LoaderSettings settings;
+    settings.batchSize = recipe.train.batchSize;
+    settings.workers = recipe.train.workers;
+    settings.shuffle = training;
+    settings.seed = recipe.seed;
+    return settings;
+}
+
+/// He et al. 2015, fan in, for the ReLU layers; a small final layer so that the bias decides at first.
+void initialiseWeights(UNet2dImpl& network) {
+    torch::NoGradGuard noGradient;
+    for (auto& item : network.named_modules()) {
+        if (auto* convolution = item.value()->as<torch::nn::Conv2d>()) {
+            torch::nn::init::kaiming_normal_(convolution->weight, 0, torch::kFanIn, torch::kReLU);
+            torch::nn::init::zeros_(convolution->bias);
+        } else if (auto* transposed = item.value()->as<torch::nn::ConvTranspose2d>()) {
+            torch::nn::init::kaiming_normal_(transposed->weight, 0, torch::kFanIn, torch::kReLU);
+            torch::nn::init::zeros_(transposed->bias);
+        }
+    }
+    torch::nn::init::normal_(network.finalConv->weight, 0, 0.01);
+}
+
+/// Output channel -> share of the training pixels that belong to it.
+std::vector<double> channelFrequencies(const SliceCache& cache, const std::vector<std::int64_t>& slices,
+                                       OutputKind output) {
+    std::vector<double> pixels(cache.labels().size() + 1, 0.0);
+    for (const std::int64_t slice : slices) {
+        const auto counts = cache.labelCounts(slice);
+        for (std::size_t id = 0; id < pixels.size(); ++id) pixels[id] += counts[id];
+    }
+    const double total = static_cast<double>(slices.size()) * static_cast<double>(cache.format().pixelCount());
+    for (double& count : pixels) count = (count + 1) / (total + static_cast<double>(pixels.size()));
+    if (output == OutputKind::Sigmoid) pixels.erase(pixels.begin());
+    return pixels;
+}
+
+void writeLabelMapJson(const fs::path& file, const LabelTable& labels) {
+    nlohmann::ordered_json map;
+    for (const Label& label : labels.labels()) map[label.name] = label.id - 1;
+    writeTextFile(file, map.dump(2) + "\n");
+}
+
+}  // namespace
+
+SegmentationTask::SegmentationTask(const TrainRequest& request)
+    : recipe_(request.recipe),
+      cache_(request.cache),
+      device_(deviceFromName(recipe_.device)),
+      output_(outputKindOf(recipe_.model)),
+      loss_(lossOptions(recipe_)) {
+    const SliceSplit split = splitSlices(cache_, recipe_.data, recipe_.seed);
+    trainSlices_ = split.training;
+    validationSlices_ = split.validation;
+    if (output_ == OutputKind::Softmax && cache_.layerCount() > 1)
+        throw UsageError("model.output softmax needs structures that do not overlap; these do: use sigmoid");
+    network_ = buildUNet2d(recipe_.model, static_cast<int>(cache_.labels().size()));
+    const SliceFormat& format = cache_.format();
+    if (format.height % network_->divisor() != 0 || format.width % network_->divisor() != 0)
+        throw UsageError(fmt::format("prepare.image_size {}x{} must be divisible by {} for {} encoder levels",
+                                     format.height, format.width, network_->divisor(), recipe_.model.features.size()));
+    initialiseWeights(*network_);
+    if (recipe_.model.priorBias) initialisePriorBias();
+    network_->to(device_);
+    for (auto& parameter : network_->parameters())
+        if (parameter.dim() == 4) parameter.set_data(parameter.contiguous(torch::MemoryFormat::ChannelsLast));
+
+    LoaderSettings settings = loaderSettings(recipe_, true);
+    settings.weights = recipe_.train.oversample > 0 ? rarityWeights(cache_, trainSlices_, recipe_.train.oversample)
+                                                    : std::vector<double>();
+    if (recipe_.augmentation.enabled)
+        settings.change = [augmentation = recipe_.augmentation](SliceSample& sample, Random& random) {
+            augment(sample, augmentation, random);
+        };
+    trainLoader_ = std::make_unique<SliceLoader>(cache_, trainSlices_, settings);
+    if (!validationSlices_.empty())
+        validationLoader_ = std::make_unique<SliceLoader>(cache_, validationSlices_, loaderSettings(recipe_, false));
+
+    createDirectories(request.output);
+    writeSplit(request.output / "split.json", split, cache_);
+    writeLabelMapJson(request.output / "label_map.json", cache_.labels());
+    writeTextFile(request.output / "recipe.yaml", recipeToYaml(recipe_));
+}
+
+void SegmentationTask::initialisePriorBias() {
+    torch::NoGradGuard noGradient;
+    const auto frequencies = channelFrequencies(cache_, trainSlices_, output_);
+    auto bias = network_->finalConv->bias;
+    for (std::size_t c = 0; c < frequencies.size(); ++c) {
+        const double p = frequencies[c];
+        bias[static_cast<std::int64_t>(c)] = output_ == OutputKind::Sigmoid ? std::log(p / (1 - p)) : std::log(p);
+    }
+}
+
+std::int64_t SegmentationTask::batchesPerEpoch() const {
+    return trainLoader_->batchesPerEpoch();
+}
+
+void SegmentationTask::beginEpoch(int epoch, std::int64_t firstBatch) {
+    waitedBefore_ = trainLoader_->waitedSeconds();
+    trainLoader_->startEpoch(static_cast<std::uint64_t>(epoch), firstBatch);
+}
+
+double SegmentationTask::waitedSeconds() const {
+    return trainLoader_->waitedSeconds() - waitedBefore_;
+}
+
+SegmentationTask::Batch SegmentationTask::toTensors(SliceBatch& batch) const {
+    const std::vector<std::int64_t> labelShape{batch.count, batch.layers, batch.height, batch.width};
+    const bool wide = !batch.labels16.empty();
+    void* labelData = wide ? static_cast<void*>(batch.labels16.data()) : static_cast<void*>(batch.labels8.data());
+    std::vector<float> positions;
+    for (const std::int64_t slice : batch.slices)
+        positions.push_back(slicePosition(cache_.sourceSliceOf(slice), sourceSliceCount(slice)));
+    auto images = torch::from_blob(batch.images.data(), {batch.count, 1, batch.height, batch.width});
+    images = appendCoordinates(images, recipe_.model.coordinates, positions);
+    return {images.to(device_).contiguous(torch::MemoryFormat::ChannelsLast),
+            torch::from_blob(labelData, labelShape, wide ? torch::kInt16 : torch::kUInt8).to(device_)};
+}
+
+std::int64_t SegmentationTask::sourceSliceCount(std::int64_t slice) const {
+    return SlicePlan::of(cache_.caseAt(cache_.caseOf(slice)).geometry, cache_.format().axis).count;
+}
+
+torch::Tensor SegmentationTask::nextLoss() {
+    auto batch = trainLoader_->next();
+    if (!batch) throw WorkError("the slice loader ended before the epoch did");
+    const Batch tensors = toTensors(*batch);
+    return segmentationLoss(network_->forward(tensors.images), tensors.labels, loss_);
+}
+
+ValidationResult SegmentationTask::validate() {
+    const double nan = std::numeric_limits<double>::quiet_NaN();
+    if (!validationLoader_) return {nan, nan};
+    auto counts = torch::zeros({static_cast<std::int64_t>(cache_.labels().size()), 3}, torch::kLong);
+    double lossSum = 0;
+    std::int64_t slices = 0;
+    validationLoader_->startEpoch(0);
+    while (auto batch = validationLoader_->next()) {
+        const Batch tensors = toTensors(*batch);
+        const auto logits = network_->forward(tensors.images);
+        lossSum += segmentationLoss(logits, tensors.labels, loss_).item<double>() * static_cast<double>(batch->count);
+        slices += batch->count;
+        countOverlap(logits, tensors.labels, output_, kOverlapThreshold, counts);
+    }
+    return {lossSum / static_cast<double>(slices), meanDice(counts)};
+}
+
+PickleValue SegmentationTask::description() const {
+    return modelDescription(recipe_, cache_.labels());
+}
+
+}  // namespace medseg

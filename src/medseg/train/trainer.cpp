@@ -1,0 +1,297 @@
+#include "medseg/train/trainer.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include <fmt/format.h>
+#include <nlohmann/json.hpp>
+
+#include "medseg/base/error.h"
+#include "medseg/base/files.h"
+#include "medseg/base/interrupt.h"
+#include "medseg/base/logging.h"
+#include "medseg/base/progress.h"
+#include "medseg/io/torch_checkpoint.h"
+#include "medseg/nn/tensor_bridge.h"
+#include "medseg/report/history_plot.h"
+
+namespace medseg {
+namespace {
+
+double secondsSince(std::chrono::steady_clock::time_point start) {
+    return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+}
+
+/// NaN has no place in JSON.
+nlohmann::json numberOrNull(double value) {
+    return std::isfinite(value) ? nlohmann::json(value) : nlohmann::json(nullptr);
+}
+
+double numberFrom(const nlohmann::json& value) {
+    return value.is_null() ? std::numeric_limits<double>::quiet_NaN() : value.get<double>();
+}
+
+nlohmann::json toJson(const TrainingHistory& history) {
+    auto list = nlohmann::json::array();
+    for (const EpochRecord& r : history.epochs)
+        list.push_back({r.epoch, numberOrNull(r.trainLoss), numberOrNull(r.validationLoss),
+                        numberOrNull(r.validationDice), numberOrNull(r.learningRate), numberOrNull(r.seconds),
+                        numberOrNull(r.idleShare)});
+    return list;
+}
+
+TrainingHistory historyFrom(const nlohmann::json& list) {
+    TrainingHistory history;
+    for (const auto& r : list)
+        history.epochs.push_back({r.at(0).get<int>(), numberFrom(r.at(1)), numberFrom(r.at(2)), numberFrom(r.at(3)),
+                                  numberFrom(r.at(4)), numberFrom(r.at(5)), numberFrom(r.at(6))});
+    return history;
+}
+
+std::vector<torch::Tensor> trainable(const torch::nn::Module& network) {
+    std::vector<torch::Tensor> parameters;
+    for (const auto& parameter : network.parameters())
+        if (parameter.requires_grad()) parameters.push_back(parameter);
+    return parameters;
+}
+
+}  // namespace
+
+WeightAverage::WeightAverage(const torch::nn::Module& network, double decay) : decay_(decay) {
+    for (const auto& [name, tensor] : namedState(network)) averages_.emplace_back(name, tensor.detach().clone());
+}
+
+void WeightAverage::update(const torch::nn::Module& network) {
+    torch::NoGradGuard noGradient;
+    ++updates_;
+    // A short memory at first, so that the random start is forgotten.
+    const double decay =
+        std::min(decay_, (1.0 + static_cast<double>(updates_)) / (10.0 + static_cast<double>(updates_)));
+    const auto state = namedState(network);
+    for (std::size_t i = 0; i < state.size(); ++i) {
+        if (averages_[i].second.is_floating_point())
+            averages_[i].second.mul_(decay).add_(state[i].second, 1 - decay);
+        else
+            averages_[i].second.copy_(state[i].second);
+    }
+}
+
+void WeightAverage::swapWith(torch::nn::Module& network) {
+    torch::NoGradGuard noGradient;
+    auto state = namedState(network);
+    for (std::size_t i = 0; i < state.size(); ++i) {
+        const auto kept = state[i].second.clone();
+        state[i].second.copy_(averages_[i].second);
+        averages_[i].second.copy_(kept);
+    }
+}
+
+PickleValue WeightAverage::stateDict() const {
+    PickleValue state = PickleValue::dict();
+    state.set("updates", updates_);
+    NamedTensors tensors;
+    for (const auto& [name, tensor] : averages_) tensors.emplace_back(name, toRecord(tensor));
+    state.set("weights", PickleValue::stateDict(tensors));
+    return state;
+}
+
+void WeightAverage::load(const PickleValue& state, const std::string& source) {
+    torch::NoGradGuard noGradient;
+    updates_ = state.at("updates").asInt();
+    for (auto& [name, tensor] : averages_) {
+        const torch::Tensor value = toTensor(state.at("weights").at(name).asTensor());
+        if (value.sizes() != tensor.sizes()) throw DataError(source, "the averaged weights are of another network");
+        tensor.copy_(value);
+    }
+}
+
+Trainer::Trainer(const TrainSettings& settings, TrainingTask& task, fs::path output)
+    : settings_(settings),
+      task_(task),
+      output_(std::move(output)),
+      learningRate_(settings),
+      optimizer_(settings, trainable(task.network())) {
+    if (settings_.emaDecay > 0) average_ = std::make_unique<WeightAverage>(task_.network(), settings_.emaDecay);
+}
+
+TrainOutcome Trainer::run(bool resume) {
+    createDirectories(output_);
+    if (resume && fs::exists(output_ / "latest.pth")) load(output_ / "latest.pth");
+    std::vector<double> epochSeconds;
+    double waited = 0, total = 0;
+    while (epoch_ < settings_.epochs && !shouldStopEarly()) {
+        trainEpoch();
+        const EpochRecord& last = history_.epochs.back();
+        epochSeconds.push_back(last.seconds);
+        waited += last.idleShare * last.seconds;
+        total += last.seconds;
+    }
+    TrainOutcome outcome;
+    outcome.epochs = epoch_;
+    outcome.bestEpoch = bestEpoch_;
+    outcome.bestDice = bestDice_;
+    if (!epochSeconds.empty()) {
+        std::nth_element(epochSeconds.begin(), epochSeconds.begin() + epochSeconds.size() / 2, epochSeconds.end());
+        outcome.secondsPerEpoch = epochSeconds[epochSeconds.size() / 2];
+        outcome.idleShare = total > 0 ? waited / total : 0;
+    }
+    outcome.bestModel = output_ / (bestEpoch_ > 0 ? "best.pth" : "latest.pth");
+    return outcome;
+}
+
+double Trainer::currentRate() const {
+    return learningRate_.at(epoch_ + static_cast<double>(batch_) / static_cast<double>(task_.batchesPerEpoch()));
+}
+
+void Trainer::trainEpoch() {
+    const auto start = Clock::now();
+    const std::int64_t batches = task_.batchesPerEpoch();
+    const double firstRate = currentRate();
+    task_.beginEpoch(epoch_, batch_);
+    task_.network().train();
+    Progress progress(fmt::format("epoch {}/{}", epoch_ + 1, settings_.epochs), batches, "batches");
+    progress.advance(batch_);
+    while (batch_ < batches) {
+        trainBatch();
+        progress.setNote(fmt::format("loss {:.4f}", lossSum_ / static_cast<double>(batch_)));
+        progress.advance();
+        if (interruptRequested()) {
+            epochSeconds_ += secondsSince(start);
+            saveLatest();
+            throw InterruptedError(fmt::format("interrupted: state saved in {}: continue with --resume",
+                                               (output_ / "latest.pth").string()));
+        }
+    }
+    EpochRecord record;
+    record.epoch = epoch_ + 1;
+    record.trainLoss = lossSum_ / static_cast<double>(std::max<std::int64_t>(1, batches));
+    record.learningRate = firstRate;
+    const double trained = secondsSince(start);
+    record.idleShare = trained > 0 ? task_.waitedSeconds() / trained : 0;
+    const bool validate = (epoch_ + 1) % settings_.validateEvery == 0 || epoch_ + 1 == settings_.epochs;
+    if (validate) validateEpoch(record);
+    record.seconds = epochSeconds_ + secondsSince(start);
+    if (validate)
+        progress.setNote(fmt::format("loss {:.4f}, validation loss {:.4f}, Dice {:.4f}, waited {:.1f} %",
+                                     record.trainLoss, record.validationLoss, record.validationDice,
+                                     100 * record.idleShare));
+    progress.finish();
+    const bool improved = validate && record.validationDice > bestDice_;
+    finishEpoch(record, improved);
+}
+
+void Trainer::trainBatch() {
+    optimizer_.zeroGradients();
+    const torch::Tensor loss = task_.nextLoss();
+    const double value = loss.item<double>();
+    if (!std::isfinite(value))
+        throw WorkError(
+            fmt::format("the loss became {} in epoch {}, batch {}: lower train.learning_rate; the last good "
+                        "checkpoint is kept in {}",
+                        value, epoch_ + 1, batch_ + 1, output_.string()));
+    loss.backward();
+    if (settings_.gradientClip > 0) optimizer_.clipGradients(settings_.gradientClip);
+    optimizer_.step(currentRate());
+    if (average_) average_->update(task_.network());
+    lossSum_ += value;
+    ++batch_;
+}
+
+void Trainer::validateEpoch(EpochRecord& record) {
+    if (average_) average_->swapWith(task_.network());
+    task_.network().eval();
+    ValidationResult result;
+    {
+        torch::NoGradGuard noGradient;
+        result = task_.validate();
+    }
+    record.validationLoss = result.loss;
+    record.validationDice = result.dice;
+    // Saved while the averaged weights are in the network: best.pth holds what was measured.
+    if (result.dice > bestDice_) writeTorchFile(output_ / "best.pth", checkpoint(false));
+    if (average_) average_->swapWith(task_.network());
+    learningRate_.onValidation(result.dice);
+}
+
+void Trainer::finishEpoch(const EpochRecord& record, bool improved) {
+    history_.epochs.push_back(record);
+    if (improved) {
+        bestDice_ = record.validationDice;
+        bestEpoch_ = record.epoch;
+        validationsSinceBest_ = 0;
+    } else if (!std::isnan(record.validationDice)) {
+        ++validationsSinceBest_;
+    }
+    ++epoch_;
+    batch_ = 0;
+    lossSum_ = 0;
+    epochSeconds_ = 0;
+    saveLatest();
+    if (settings_.saveEvery > 0 && epoch_ % settings_.saveEvery == 0) saveNumbered();
+    writeTrainingHistory(output_ / "training_history.json", history_);
+    writeTrainingHistoryPlot(output_ / "training_history.png", history_);
+}
+
+bool Trainer::shouldStopEarly() const {
+    if (settings_.earlyStop == 0 || validationsSinceBest_ < settings_.earlyStop) return false;
+    logInfo("stopped early: no better Dice for {} validations", validationsSinceBest_);
+    return true;
+}
+
+PickleValue Trainer::checkpoint(bool withOptimizer) {
+    PickleValue file = task_.description();
+    file.set("epoch", epoch_ + (withOptimizer ? 0 : 1));
+    file.set("model_state_dict", stateDictOf(task_.network()));
+    if (!withOptimizer) return file;
+    file.set("optimizer_state_dict", optimizer_.stateDict(currentRate()));
+    if (average_) file.set("average", average_->stateDict());
+    const nlohmann::json state{{"epoch", epoch_},
+                               {"batch", batch_},
+                               {"loss_sum", numberOrNull(lossSum_)},
+                               {"epoch_seconds", epochSeconds_},
+                               {"best_epoch", bestEpoch_},
+                               {"best_dice", numberOrNull(bestDice_)},
+                               {"validations_since_best", validationsSinceBest_},
+                               {"learning_rate", learningRate_.state()},
+                               {"history", toJson(history_)}};
+    file.set("training_state", state.dump());
+    return file;
+}
+
+void Trainer::saveLatest() {
+    writeTorchFile(output_ / "latest.pth", checkpoint(true));
+}
+
+void Trainer::saveNumbered() {
+    const auto numbered = [&](int epoch) { return output_ / fmt::format("checkpoint_epoch{}.pth", epoch); };
+    writeTorchFile(numbered(epoch_), checkpoint(true));
+    if (settings_.keepCheckpoints > 0) {
+        std::error_code ignored;  // an old file that is already gone is no problem
+        fs::remove(numbered(epoch_ - settings_.keepCheckpoints * settings_.saveEvery), ignored);
+    }
+}
+
+void Trainer::load(const fs::path& file) {
+    const std::string name = file.string();
+    const TorchFile saved = readTorchFile(file);
+    loadStateDict(task_.network(), saved.root.at("model_state_dict"), name);
+    optimizer_.loadStateDict(saved.root.at("optimizer_state_dict"), name);
+    if (average_) average_->load(saved.root.at("average"), name);
+    try {
+        const auto state = nlohmann::json::parse(saved.root.at("training_state").asString());
+        epoch_ = state.at("epoch");
+        batch_ = state.at("batch");
+        lossSum_ = numberFrom(state.at("loss_sum"));
+        epochSeconds_ = state.at("epoch_seconds");
+        bestEpoch_ = state.at("best_epoch");
+        bestDice_ = numberFrom(state.at("best_dice"));
+        validationsSinceBest_ = state.at("validations_since_best");
+        learningRate_.setState(state.at("learning_rate"));
+        history_ = historyFrom(state.at("history"));
+    } catch (const nlohmann::json::exception& error) {
+        throw DataError(name, fmt::format("the training state is damaged: {}", error.what()));
+    }
+    logInfo("resumed from {} after epoch {}, batch {}", name, epoch_, batch_);
+}
+
+}  // namespace medseg

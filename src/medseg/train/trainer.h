@@ -1,0 +1,78 @@
+// The training loop, written once for every task.
+#pragma once
+
+#include <chrono>
+#include <filesystem>
+#include <vector>
+
+#include "medseg/nn/network_module.h"
+#include "medseg/report/training_history.h"
+#include "medseg/train/learning_rate.h"
+#include "medseg/train/optimizer.h"
+#include "medseg/train/training_task.h"
+
+namespace medseg {
+
+/// Moving average of parameters and floating-point buffers; other buffers follow the network.
+class WeightAverage {
+  public:
+    WeightAverage(const torch::nn::Module& network, double decay);
+    void update(const torch::nn::Module& network);
+    /// Exchanges the averages with the network's values; a second call exchanges them back.
+    void swapWith(torch::nn::Module& network);
+    PickleValue stateDict() const;
+    void load(const PickleValue& state, const std::string& source);
+
+  private:
+    std::vector<std::pair<std::string, torch::Tensor>> averages_;
+    double decay_;
+    std::int64_t updates_ = 0;
+};
+
+/// Owns device, step, clipping, schedule, early stopping, validation, checkpoints, history, clean stop and exact
+/// resume. Files in `output`: latest.pth (after every epoch and on Ctrl-C, with optimiser), best.pth,
+/// checkpoint_epochX.pth, training_history.json and .png. A run that was cut off and resumed ends with bit-identical
+/// weights on a CPU with the same number of threads.
+class Trainer {
+  public:
+    /// `settings` is copied; `task` must outlive the trainer.
+    Trainer(const TrainSettings& settings, TrainingTask& task, std::filesystem::path output);
+
+    /// Continues from output/latest.pth when `resume` and it exists. Throws InterruptedError after Ctrl-C (state
+    /// saved), WorkError when the loss is not finite (batch named, last good checkpoint kept) or a file cannot be
+    /// written.
+    TrainOutcome run(bool resume);
+
+  private:
+    using Clock = std::chrono::steady_clock;
+
+    void trainEpoch();
+    void trainBatch();
+    void validateEpoch(EpochRecord& record);
+    void finishEpoch(const EpochRecord& record, bool improved);
+    bool shouldStopEarly() const;
+    PickleValue checkpoint(bool withOptimizer);
+    void saveLatest();
+    void saveNumbered();
+    void load(const std::filesystem::path& file);
+    double currentRate() const;
+
+    TrainSettings settings_;
+    TrainingTask& task_;
+    std::filesystem::path output_;
+    LearningRate learningRate_;
+    Optimizer optimizer_;
+    std::unique_ptr<WeightAverage> average_;
+
+    // Progress; everything from here on is in the checkpoint.
+    int epoch_ = 0;            ///< finished epochs
+    std::int64_t batch_ = 0;   ///< finished batches of the current epoch
+    double lossSum_ = 0;       ///< over these batches
+    double epochSeconds_ = 0;  ///< spent on the current epoch before an interruption
+    int bestEpoch_ = 0;
+    double bestDice_ = -1;
+    int validationsSinceBest_ = 0;
+    TrainingHistory history_;
+};
+
+}  // namespace medseg

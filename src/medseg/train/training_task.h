@@ -1,0 +1,36 @@
+// What a training run is about; the Trainer supplies everything else.
+#pragma once
+
+#include <cstdint>
+
+#include <torch/torch.h>
+
+#include "medseg/io/pickle_value.h"
+
+namespace medseg {
+
+struct ValidationResult {
+    double loss = 0;
+    double dice = 0;  ///< mean over structures, NaN when nothing could be measured
+};
+
+class TrainingTask {
+  public:
+    virtual ~TrainingTask() = default;
+
+    virtual torch::nn::Module& network() = 0;
+    virtual std::int64_t batchesPerEpoch() const = 0;
+    /// Starts an epoch (counted from 0) at batch `firstBatch`, which is above 0 only after a resume. The order of
+    /// samples depends on seed and epoch alone.
+    virtual void beginEpoch(int epoch, std::int64_t firstBatch) = 0;
+    /// Loss of the next batch, a scalar with gradient; the network is in training mode.
+    virtual torch::Tensor nextLoss() = 0;
+    /// Measures the network on the validation data; it is in evaluation mode.
+    virtual ValidationResult validate() = 0;
+    /// Seconds in which the network waited for data since beginEpoch().
+    virtual double waitedSeconds() const = 0;
+    /// What every checkpoint carries besides weights and optimiser.
+    virtual PickleValue description() const = 0;
+};
+
+}  // namespace medseg
