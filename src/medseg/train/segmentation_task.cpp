@@ -149,7 +149,8 @@ SegmentationTask::Batch SegmentationTask::toTensors(SliceBatch& batch) const {
     std::vector<float> positions;
     for (const std::int64_t slice : batch.slices)
         positions.push_back(slicePosition(cache_.sourceSliceOf(slice), sourceSliceCount(slice)));
-    auto images = torch::from_blob(batch.images.data(), {batch.count, 1, batch.height, batch.width});
+    // A copy: the first layer needs its input again in the backward pass, when the batch is gone.
+    auto images = torch::from_blob(batch.images.data(), {batch.count, 1, batch.height, batch.width}).clone();
     images = appendCoordinates(images, recipe_.model.coordinates, positions);
     return {images.to(device_).contiguous(torch::MemoryFormat::ChannelsLast),
             torch::from_blob(labelData, labelShape, wide ? torch::kInt16 : torch::kUInt8).to(device_)};
