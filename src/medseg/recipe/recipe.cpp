@@ -100,6 +100,7 @@ struct Origin {
 template <typename T>
 T readScalar(const YAML::Node& node, const std::string& path, const Allowed& allowed, const Origin& origin) {
     T value{};
+    if (std::is_same_v<T, std::string> && node.IsNull()) return value;  // "key:" and key= mean empty text
     const char* expected = std::is_same_v<T, bool>          ? "true or false"
                            : std::is_same_v<T, double>      ? "a number"
                            : std::is_same_v<T, std::string> ? "text"
