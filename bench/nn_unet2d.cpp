@@ -7,6 +7,7 @@
 #include <fmt/format.h>
 #include <malloc.h>
 
+#include "medseg/base/threads.h"
 #include "medseg/nn/segmentation_loss.h"
 #include "medseg/nn/unet/unet2d.h"
 #include "medseg/train/optimizer.h"
@@ -18,6 +19,7 @@ int main(int argc, char** argv) {
     const int rounds = argc > 3 ? std::atoi(argv[3]) : 3;
     ::mallopt(M_MMAP_MAX, 0);
     ::mallopt(M_TRIM_THRESHOLD, 2147483647);
+    torch::set_num_threads(threadCount());
     torch::manual_seed(1);
     UNet2d network(UNet2dShape{});
     for (auto& parameter : network->parameters())

@@ -74,6 +74,7 @@ def medseg(what, batch):
 
 def main():
     rounds = int(sys.argv[1]) if len(sys.argv) > 1 else 3
+    torch.set_num_threads(int(os.environ.get("MEDSEG_THREADS", os.cpu_count())))  # Debian's build starts with one
     print(f"torch {torch.__version__}, {torch.get_num_threads()} threads, {rounds} rounds, medians")
     for title, what, batch in (("training step, 8 x 256 x 256, 117 outputs", "train", 8),
                                ("one predicted slice, 256 x 256", "predict", 1),
