@@ -50,8 +50,10 @@ void applyGlobalOptions(const GlobalOptions& options) {
     if (options.threads > 0) setThreadCount(options.threads);
 }
 
+/// Names inside damaged files may hold line breaks and terminal escapes: each control character becomes a space.
 std::string oneLine(std::string text) {
-    std::replace(text.begin(), text.end(), '\n', ' ');
+    for (char& c : text)
+        if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f) c = ' ';
     while (!text.empty() && text.back() == ' ') text.pop_back();
     return text;
 }

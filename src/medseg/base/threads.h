@@ -12,8 +12,8 @@ namespace medseg {
 void setThreadCount(int threads);
 int threadCount();
 
-/// Calls body(first, last) for consecutive sub-ranges of [begin, end), in parallel, each at least `grain` long
-/// (the last may be shorter). The first exception thrown by a body is rethrown here.
+/// Calls body(first, last) for sub-ranges that cover [begin, end) once, in parallel. Ranges longer than `grain` are
+/// halved, so each is at least grain / 2 long. The first exception thrown by a body is rethrown here.
 void parallelFor(std::int64_t begin, std::int64_t end, std::int64_t grain,
                  const std::function<void(std::int64_t, std::int64_t)>& body);
 

@@ -51,6 +51,17 @@ float smoothMinimum(float a, float b, float k) {
     return std::min(a, b) - (k > 0 ? h * h / (4 * k) : 0.0F);
 }
 
+/// Folds the distances of all parts into `out`.
+template <typename Blend>
+void combine(const std::vector<Solid>& parts, const Row& row, float* out, Blend&& blend) {
+    Scratch other(row.count);
+    parts.front()->distances(row, out);
+    for (std::size_t p = 1; p < parts.size(); ++p) {
+        parts[p]->distances(row, other.data());
+        for (std::int64_t i = 0; i < row.count; ++i) out[i] = blend(out[i], other[i]);
+    }
+}
+
 class Union final : public Shape {
   public:
     Union(std::vector<Solid> parts, double blend) : parts_(std::move(parts)), blend_(static_cast<float>(blend)) {
@@ -60,12 +71,7 @@ class Union final : public Shape {
     }
     Bounds bounds() const override { return bounds_; }
     void distances(const Row& row, float* out) const override {
-        Scratch other(row.count);
-        parts_.front()->distances(row, out);
-        for (std::size_t p = 1; p < parts_.size(); ++p) {
-            parts_[p]->distances(row, other.data());
-            for (std::int64_t i = 0; i < row.count; ++i) out[i] = smoothMinimum(out[i], other[i], blend_);
-        }
+        combine(parts_, row, out, [this](float a, float b) { return smoothMinimum(a, b, blend_); });
     }
 
   private:
@@ -81,12 +87,7 @@ class Intersection final : public Shape {
     }
     Bounds bounds() const override { return bounds_; }
     void distances(const Row& row, float* out) const override {
-        Scratch other(row.count);
-        parts_.front()->distances(row, out);
-        for (std::size_t p = 1; p < parts_.size(); ++p) {
-            parts_[p]->distances(row, other.data());
-            for (std::int64_t i = 0; i < row.count; ++i) out[i] = -smoothMinimum(-out[i], -other[i], blend_);
-        }
+        combine(parts_, row, out, [this](float a, float b) { return -smoothMinimum(-a, -b, blend_); });
     }
 
   private:

@@ -166,6 +166,15 @@ void forRanges(std::int64_t count, const Body& body) {
     });
 }
 
+/// Turns the energies of all classes at voxel i into probabilities.
+void softmaxAt(std::vector<Volume<float>>& classes, std::int64_t i) {
+    float largest = classes.front().data()[i];
+    for (const auto& energy : classes) largest = std::max(largest, energy.data()[i]);
+    float sum = 0;
+    for (auto& energy : classes) sum += energy.data()[i] = std::exp(energy.data()[i] - largest);
+    for (auto& energy : classes) energy.data()[i] /= sum;
+}
+
 }  // namespace
 
 Volume<float> refineProbability(const Volume<float>& image, const Volume<float>& probability,
@@ -210,27 +219,20 @@ void refineProbabilities(const Volume<float>& image, std::vector<Volume<float>>&
                   [&](std::int64_t i) { probability.data()[i] = unary(probability.data()[i]); });
     }
     const std::size_t classes = probabilities.size();
-    std::vector<Volume<float>> energy(classes);
+    Volume<float> similar(image.geometry());
     for (int iteration = 0; iteration < options.iterations; ++iteration) {
+        // With a Potts model a class's energy needs its own probability only, so it can take that one's place.
         for (std::size_t c = 0; c < classes; ++c) {
-            energy[c] = Volume<float>(image.geometry());
-            grid.apply(probabilities[c], energy[c]);
+            grid.apply(probabilities[c], similar);
             smoothInPlace(probabilities[c], options.smoothnessMm, {Boundary::Nearest, 3.0, 0.0});
             forRanges(image.voxelCount(), [&](std::int64_t i) {
-                energy[c].data()[i] =
-                    static_cast<float>(std::log(static_cast<double>(unary(unaries[c].data()[i]))) +
-                                       options.appearanceWeight * static_cast<double>(energy[c].data()[i]) +
-                                       options.smoothnessWeight * static_cast<double>(probabilities[c].data()[i]));
+                float& smooth = probabilities[c].data()[i];
+                smooth = static_cast<float>(std::log(static_cast<double>(unary(unaries[c].data()[i]))) +
+                                            options.appearanceWeight * static_cast<double>(similar.data()[i]) +
+                                            options.smoothnessWeight * static_cast<double>(smooth));
             });
         }
-        forRanges(image.voxelCount(), [&](std::int64_t i) {
-            float largest = energy[0].data()[i];
-            for (std::size_t c = 1; c < classes; ++c) largest = std::max(largest, energy[c].data()[i]);
-            float sum = 0;
-            for (std::size_t c = 0; c < classes; ++c)
-                sum += probabilities[c].data()[i] = std::exp(energy[c].data()[i] - largest);
-            for (std::size_t c = 0; c < classes; ++c) probabilities[c].data()[i] /= sum;
-        });
+        forRanges(image.voxelCount(), [&](std::int64_t i) { softmaxAt(probabilities, i); });
     }
 }
 

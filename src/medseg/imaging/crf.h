@@ -27,8 +27,8 @@ struct CrfOptions {
 Volume<float> refineProbability(const Volume<float>& image, const Volume<float>& probability,
                                 const CrfOptions& options = {});
 
-/// The same over several classes whose probabilities sum to 1 at every voxel (background included), in place. Needs two
-/// more sets of volumes while it runs.
+/// The same over several classes whose probabilities sum to 1 at every voxel (background included), in place. Needs a
+/// copy of them and one volume more while it runs.
 void refineProbabilities(const Volume<float>& image, std::vector<Volume<float>>& probabilities,
                          const CrfOptions& options = {});
 

@@ -6,6 +6,7 @@
 #include <fmt/format.h>
 
 #include "medseg/base/error.h"
+#include "medseg/imaging/vector_arithmetic.h"
 
 namespace medseg {
 namespace {
@@ -20,16 +21,6 @@ void requireVertices(const Mesh& mesh) {
 Vec3 vertexOf(const Mesh& mesh, std::uint32_t index) {
     const auto& v = mesh.vertices[index];
     return {v[0], v[1], v[2]};
-}
-
-Vec3 minus(const Vec3& a, const Vec3& b) {
-    return {a[0] - b[0], a[1] - b[1], a[2] - b[2]};
-}
-Vec3 cross(const Vec3& a, const Vec3& b) {
-    return {a[1] * b[2] - a[2] * b[1], a[2] * b[0] - a[0] * b[2], a[0] * b[1] - a[1] * b[0]};
-}
-double dot(const Vec3& a, const Vec3& b) {
-    return a[0] * b[0] + a[1] * b[1] + a[2] * b[2];
 }
 
 }  // namespace

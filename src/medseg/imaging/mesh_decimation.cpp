@@ -9,20 +9,11 @@
 #include <fmt/format.h>
 
 #include "medseg/base/error.h"
+#include "medseg/imaging/vector_arithmetic.h"
 #include "medseg/volume/geometry.h"
 
 namespace medseg {
 namespace {
-
-Vec3 minus(const Vec3& a, const Vec3& b) {
-    return {a[0] - b[0], a[1] - b[1], a[2] - b[2]};
-}
-Vec3 cross(const Vec3& a, const Vec3& b) {
-    return {a[1] * b[2] - a[2] * b[1], a[2] * b[0] - a[0] * b[2], a[0] * b[1] - a[1] * b[0]};
-}
-double dot(const Vec3& a, const Vec3& b) {
-    return a[0] * b[0] + a[1] * b[1] + a[2] * b[2];
-}
 
 // Sum of squared distances to planes, weighted by area: p^T A p + 2 b^T p + c.
 struct Quadric {

@@ -85,10 +85,16 @@ void resampleRows(const In* in, std::int64_t rowStride, std::int64_t count, cons
     }
 }
 
-// One slice through x and y.
+/// Output rows first..last-1 of a slice or volume.
+struct RowBand {
+    std::int64_t first, last;
+    std::int64_t count() const { return last - first; }
+};
+
+// One slice through x and y; only the rows of `band` are sampled, and `out` begins with the first of them.
 template <typename In, typename Out>
-void resampleSlice(const In* in, std::int64_t inRowStride, const AxisMap& mapX, const AxisMap& mapY, double fill,
-                   Out* out, std::int64_t outRowStride) {
+void resampleSlice(const In* in, std::int64_t inRowStride, const AxisMap& mapX, const AxisMap& mapY, RowBand band,
+                   double fill, Out* out, std::int64_t outRowStride) {
     const std::int64_t mx = mapX.outputLength, ny = mapY.inputLength;
     std::vector<double> lanes, line(mx);
     const auto rows = std::make_unique_for_overwrite<double[]>(mapY.paddedLength() * mx);
@@ -97,21 +103,23 @@ void resampleSlice(const In* in, std::int64_t inRowStride, const AxisMap& mapX, 
         resampleRows(in + y * inRowStride, inRowStride, std::min(kLanes, ny - y), mapX, fill, lanes, samples + y * mx);
     prepareLines(rows.get(), mapY, mx, fill);
     const auto row = [&](std::int64_t i) { return rows.get() + i * mx; };
-    for (std::int64_t y = 0; y < mapY.outputLength; ++y) {
+    for (std::int64_t y = band.first; y < band.last; ++y) {
         sampleLines<false>(mapY, y, row, mx, fill, line.data());
-        for (std::int64_t x = 0; x < mx; ++x) out[y * outRowStride + x] = convertValue<Out>(line[x]);
+        for (std::int64_t x = 0; x < mx; ++x) out[(y - band.first) * outRowStride + x] = convertValue<Out>(line[x]);
     }
 }
 
+// `in` holds the rows of `band` of every slice; `my` is the number of rows of the output.
 template <typename Mid, typename Out>
-void resampleThirdAxis(const Mid* in, std::int64_t mx, std::int64_t my, const AxisMap& map, double fill, Out* out) {
+void resampleThirdAxis(const Mid* in, std::int64_t mx, std::int64_t my, RowBand band, const AxisMap& map, double fill,
+                       Out* out) {
     const bool filtered = map.splineOrder > 1;
-    parallelFor(0, my, 1, [&](std::int64_t first, std::int64_t last) {
+    parallelFor(band.first, band.last, 1, [&](std::int64_t first, std::int64_t last) {
         std::unique_ptr<double[]> lines;
         if (filtered) lines = std::make_unique_for_overwrite<double[]>(map.paddedLength() * mx);
         std::vector<double> line(mx);
         for (std::int64_t y = first; y < last; ++y) {
-            const auto source = [&](std::int64_t z) { return in + (z * my + y) * mx; };
+            const auto source = [&](std::int64_t z) { return in + (z * band.count() + y - band.first) * mx; };
             if (filtered) {
                 for (std::int64_t z = 0; z < map.inputLength; ++z)
                     std::copy_n(source(z), mx, lines.get() + (map.padding + z) * mx);
@@ -248,7 +256,7 @@ void resampleSeparable(const In* in, const Index3& size, const std::array<AxisMa
     const std::int64_t mx = maps[0].outputLength, my = maps[1].outputLength, nz = size[2];
     if (maps[2].isIdentity()) {
         parallelForEach(0, nz, [&](std::int64_t z) {
-            resampleSlice(in + z * inSlice, inRowStride, maps[0], maps[1], fill, out + z * outRowStride * my,
+            resampleSlice(in + z * inSlice, inRowStride, maps[0], maps[1], {0, my}, fill, out + z * outRowStride * my,
                           outRowStride);
         });
         return;
@@ -256,15 +264,22 @@ void resampleSeparable(const In* in, const Index3& size, const std::array<AxisMa
     using Mid = std::conditional_t<kNeedsDouble<In> || kNeedsDouble<Out>, double, float>;
     if constexpr (std::is_same_v<In, Mid>) {
         if (maps[0].isIdentity() && maps[1].isIdentity() && inRowStride == mx) {
-            resampleThirdAxis(in, mx, my, maps[2], fill, out);
+            resampleThirdAxis(in, mx, my, {0, my}, maps[2], fill, out);
             return;
         }
     }
-    const auto middle = allocateVoxels<Mid>(mx * my * nz);
-    parallelForEach(0, nz, [&](std::int64_t z) {
-        resampleSlice(in + z * inSlice, inRowStride, maps[0], maps[1], fill, middle.get() + z * mx * my, mx);
-    });
-    resampleThirdAxis(middle.get(), mx, my, maps[2], fill, out);
+    // Doubles go in two bands of rows, so that they need no more memory than floats; that repeats the work along x.
+    const std::int64_t bands = std::is_same_v<Mid, double> && my > 1 ? 2 : 1;
+    const std::int64_t rows = (my + bands - 1) / bands;
+    const auto middle = allocateVoxels<Mid>(mx * rows * nz);
+    for (std::int64_t first = 0; first < my; first += rows) {
+        const RowBand band{first, std::min(first + rows, my)};
+        parallelForEach(0, nz, [&](std::int64_t z) {
+            resampleSlice(in + z * inSlice, inRowStride, maps[0], maps[1], band, fill,
+                          middle.get() + z * mx * band.count(), mx);
+        });
+        resampleThirdAxis(middle.get(), mx, my, band, maps[2], fill, out);
+    }
 }
 
 #define MEDSEG_INSTANTIATE(In, Out)                                                                                 \

@@ -45,7 +45,7 @@ std::vector<double> halfPixelCoordinates(std::int64_t inputLength, std::int64_t 
 
 /// Resamples x-fastest data of `size` through maps[0] (x), maps[1] (y), maps[2] (z), in double precision within a line
 /// and rounded to float between the slices and the third axis (to double where In or Out has 32 bit integers or
-/// double). Integer outputs are rounded half away from zero and clamped. Needs 4 bytes (8 in the double case) an
+/// double). Integer outputs are rounded half away from zero and clamped. Needs 4 bytes an
 /// intermediate voxel (output x and y by input z) when the third axis is not the identity.
 template <typename In, typename Out>
 void resampleSeparable(const In* in, const Index3& size, const std::array<AxisMap, 3>& maps, double fill, Out* out,
