@@ -16,6 +16,7 @@
 #include "medseg/pipeline/held_out_slices.h"
 #include "medseg/pipeline/run_report.h"
 #include "medseg/pipeline/stages_record.h"
+#include "medseg/report/evaluation_charts.h"
 
 namespace medseg {
 namespace {
@@ -255,6 +256,7 @@ void Pipeline::evaluate() {
     request.nsdTolerance = recipe_.evaluate.nsdTolerance;
     request.minimumVoxels = recipe_.evaluate.minimumVoxels;
     evaluation_ = medseg::evaluate(request);
+    writeEvaluationCharts(*evaluation_, folders_.evaluation);
 }
 
 void Pipeline::report() {

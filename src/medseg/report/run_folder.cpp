@@ -110,6 +110,27 @@ ReportTable tableFrom(const Rows& csv, const std::string& title) {
     return table;
 }
 
+/// per_structure.csv has one row for each structure and metric; a reader compares structures: one row a structure, the
+/// mean of each metric in a column of its own. Other tables stay as they are.
+Rows metricsAsColumns(const Rows& csv) {
+    const int structure = columnNamed(csv[0], "structure"), metric = columnNamed(csv[0], "metric"),
+              mean = columnNamed(csv[0], "mean");
+    if (structure < 0 || metric < 0 || mean < 0) return csv;
+    Rows pivot{{"structure"}};
+    std::map<std::string, std::size_t> rowOf, columnOf;
+    for (std::size_t i = 1; i < csv.size(); ++i) {
+        const auto& name = csv[i][static_cast<std::size_t>(structure)];
+        const auto& metricName = csv[i][static_cast<std::size_t>(metric)];
+        if (rowOf.emplace(name, pivot.size()).second) pivot.push_back({name});
+        if (columnOf.emplace(metricName, pivot[0].size()).second) pivot[0].push_back(metricName);
+        auto& row = pivot[rowOf[name]];
+        row.resize(std::max(row.size(), columnOf[metricName] + 1));
+        row[columnOf[metricName]] = csv[i][static_cast<std::size_t>(mean)];
+    }
+    for (auto& row : pivot) row.resize(pivot[0].size());
+    return pivot;
+}
+
 /// One row a case: the means of the metric columns over its structures, and the structure with the lowest first metric.
 std::optional<ReportTable> casesFrom(const ReportTable& perCase, const std::vector<std::string>& names) {
     const int caseColumn = columnNamed(names, "case"), structureColumn = columnNamed(names, "structure");
@@ -168,10 +189,10 @@ void addTables(RunReport& report, const std::vector<fs::path>& files) {
             logWarning("{}: left out of the report", error.what());
         }
         if (csv.size() < 2) continue;
-        ReportTable table =
-            tableFrom(csv, csv.size() > 1 && columnNamed(csv[0], "case") >= 0 && columnNamed(csv[0], "structure") >= 0
-                               ? "Cases and structures"
-                               : titleFrom(file.stem().string()));
+        csv = metricsAsColumns(csv);
+        ReportTable table = tableFrom(csv, columnNamed(csv[0], "case") >= 0 && columnNamed(csv[0], "structure") >= 0
+                                               ? "Cases and structures"
+                                               : titleFrom(file.stem().string()));
         if (auto cases = casesFrom(table, csv[0])) {
             double sum = 0, count = 0;
             for (const auto& row : cases->rows)

@@ -46,7 +46,8 @@ std::string readEverything(const std::filesystem::path& path) {
 
 TEST(BadFiles, areRefusedWithOneClearLine) {
     MEDSEG_REQUIRE_FIXTURE(folder, "data/bad");
-    for (const auto& entry : readJson(folder / "expected.json")["cases"]) {
+    const nlohmann::json expected = readJson(folder / "expected.json");
+    for (const auto& entry : expected["cases"]) {
         const std::string name = entry["file"];
         SCOPED_TRACE(name);
         std::string message;
