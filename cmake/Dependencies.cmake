@@ -17,6 +17,12 @@ pkg_check_modules(XXHASH REQUIRED IMPORTED_TARGET libxxhash)
 if(MEDSEG_WITH_TORCH)
   find_package(Torch REQUIRED)
   find_package(OpenMP REQUIRED)
+  # Debian's CMake package of oneDNN insists on OpenCL's headers, which a CPU does not need.
+  find_path(DNNL_INCLUDE_DIR dnnl.hpp REQUIRED)
+  find_library(DNNL_LIBRARY dnnl REQUIRED)
+  add_library(DNNL::dnnl UNKNOWN IMPORTED)
+  set_target_properties(DNNL::dnnl PROPERTIES IMPORTED_LOCATION "${DNNL_LIBRARY}"
+                        INTERFACE_INCLUDE_DIRECTORIES "${DNNL_INCLUDE_DIR}")
 endif()
 if(MEDSEG_TESTS)
   find_package(GTest REQUIRED)

@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include "medseg/nn/fused_layers.h"
+
 namespace medseg {
 namespace nn = torch::nn;
 
@@ -14,7 +16,15 @@ DoubleConvImpl::DoubleConvImpl(int inChannels, int outChannels) {
 }
 
 torch::Tensor DoubleConvImpl::forward(torch::Tensor x) {
-    return conv_->forward(x);
+    if (!is_training() || !canFuse(x)) return conv_->forward(x);
+    for (const std::size_t first : {0U, 3U}) {
+        const auto& convolution = conv_[first]->as<nn::Conv2dImpl>();
+        const auto& norm = conv_[first + 1]->as<nn::BatchNorm2dImpl>();
+        x = convNormRelu(x, convolution->weight, convolution->bias, norm->weight, norm->bias, norm->running_mean,
+                         norm->running_var, norm->options.momentum().value(), norm->options.eps());
+        norm->num_batches_tracked.add_(1);
+    }
+    return x;
 }
 
 UNet2dImpl::UNet2dImpl(const UNet2dShape& shape) : shape_(shape) {
@@ -42,6 +52,7 @@ UNet2dImpl::UNet2dImpl(const UNet2dShape& shape) : shape_(shape) {
 }
 
 torch::Tensor UNet2dImpl::forward(torch::Tensor x) {
+    const bool fused = is_training() && canFuse(x);
     std::vector<torch::Tensor> skips;
     for (auto& encoder : encoders_) {
         x = encoder->forward(x);
@@ -50,10 +61,12 @@ torch::Tensor UNet2dImpl::forward(torch::Tensor x) {
     }
     x = bottleneck_->forward(x);
     for (auto level = static_cast<int>(decoders_.size()) - 1; level >= 0; --level) {
-        x = upsamplers_[level]->forward(x);
-        x = decoders_[level]->forward(torch::cat({x, skips[level]}, 1));
+        auto& upsampler = upsamplers_[level];
+        x = fused ? upsampleAndConcatenate(x, upsampler->weight, upsampler->bias, skips[level])
+                  : torch::cat({upsampler->forward(x), skips[level]}, 1);
+        x = decoders_[level]->forward(x);
     }
-    return finalConv->forward(x);
+    return fused ? pointwiseConvolution(x, finalConv->weight, finalConv->bias) : finalConv->forward(x);
 }
 
 }  // namespace medseg
