@@ -11,18 +11,21 @@
 #include "medseg/imaging/voxel_type.h"
 #include "medseg/io/image_summary.h"
 #include "medseg/volume/orientation.h"
+#include "reading_options.h"
 
 namespace medseg::cli {
 namespace {
 
 constexpr const char* kHelp =
-    R"(Convert an image or label map: NIfTI (.nii, .nii.gz, .hdr, .img), npy, npz, PNG (one slice).
+    R"(Convert an image or label map: NIfTI (.nii, .nii.gz, .hdr, .img), NRRD (.nrrd, .nhdr, .seg.nrrd), MetaImage
+(.mha, .mhd), npy, npz, PNG (one slice). DICOM is read: IN is a file, or the folder of a series.
 
 Steps in this order: choose a volume, reorient, resample, change the type. Voxels keep their place in the patient.
 Without --dtype the stored type stays; a file with slope and intercept becomes float32 with both applied.
-Label names inside NIfTI files are kept.
+Label names are kept from and to NIfTI and .seg.nrrd files.
 
-Example: medseg convert ct.nii.gz ct_ras.nii.gz --reorient RAS --resample 1.5)";
+Examples: medseg convert ct.nii.gz ct_ras.nii.gz --reorient RAS --resample 1.5
+          medseg convert study ct.nii.gz --series 2)";
 
 struct Options {
     std::string input, output;
@@ -32,6 +35,7 @@ struct Options {
     std::string interpolation;
     int volume = -1;
     int level = 1;
+    ReadOptions reading;
 };
 
 Vec3 spacingFrom(const std::vector<double>& values) {
@@ -76,7 +80,7 @@ void write(const Options& options, AnyVolume voxels, const LabelTable& labels) {
 
 int runConvert(const Options& options) {
     requireImageName(options.output);  // before long work
-    ReadOptions reading;
+    ReadOptions reading = options.reading;
     if (options.volume >= 0) reading.volumeIndex = options.volume;
     StoredImage image = readStoredImage(options.input, reading);
     AnyVolume voxels = std::move(image.voxels);
@@ -105,7 +109,7 @@ int runConvert(const Options& options) {
 std::function<int()> declareConvert(CLI::App& app) {
     const auto options = std::make_shared<Options>();
     app.description(kHelp);
-    app.add_option("input", options->input, "File to read")->required()->type_name("IN");
+    app.add_option("input", options->input, "File to read, or folder with a DICOM series")->required()->type_name("IN");
     app.add_option("output", options->output, "File to write; its ending chooses the format")
         ->required()
         ->type_name("OUT");
@@ -121,9 +125,10 @@ std::function<int()> declareConvert(CLI::App& app) {
         ->type_name("TYPE");
     app.add_option("--volume", options->volume, "Volume of a 4D file, counted from 0; -1 = the file must hold one")
         ->type_name("N");
-    app.add_option("--level", options->level, "Compression of .gz: 1 (fast) to 12 (small)")
+    app.add_option("--level", options->level, "Compression of .gz, NRRD and MetaImage: 1 (fast) to 12 (small)")
         ->check(CLI::Range(1, 12))
         ->type_name("N");
+    declareReading(app, options->reading);
     return [options] { return runConvert(*options); };
 }
 

@@ -14,22 +14,27 @@
 #include "medseg/base/files.h"
 #include "medseg/io/image_summary.h"
 #include "medseg/io/npy_summary.h"
+#include "reading_options.h"
 
 namespace medseg::cli {
 namespace {
 
 using nlohmann::ordered_json;
 
-constexpr const char* kHelp = R"(Describe images, label maps and arrays: NIfTI, npy, npz, PNG.
+constexpr const char* kHelp =
+    R"(Describe images, label maps and arrays: NIfTI, NRRD, MetaImage, DICOM (a file, or the folder of a series), npy,
+npz, PNG.
 
 --json prints one object for each file, one per line:
   path, format, size [x,y,z], shape (all dimensions), spacing (mm), affine (4x4 rows, RAS+ mm), orientation,
   dtype (as stored), slope, inter, min, max, mean (finite values after slope and inter), nonfinite (number of
   NaN and infinite voxels), and labels [{id, name, voxels, volume_ml}] for label maps. Statistics without any
-  finite value, and those of colour images, are null.
+  finite value, and those of colour images, are null. notes, where there are any, is a list of remarks: the DICOM
+  series, gantry tilt.
 A label map is an integer file without scaling, values 0..65535, that carries label names, or holds at most 64
 distinct values, or at most 256 in regions (half of the neighbours along x are equal).
 An npz prints its arrays: name, shape, dtype, min, max, mean.
+Of a folder with several DICOM series one is chosen with --series, or named like a sub-folder: STUDY/2.
 
 Example: medseg info ct.nii.gz --json)";
 
@@ -37,6 +42,7 @@ struct Options {
     std::vector<std::string> files;
     bool json = false;
     int volume = -1;
+    ReadOptions reading;
 };
 
 /// JSON has no NaN: null instead.
@@ -64,6 +70,7 @@ ordered_json headerJson(const std::string& path, const ImageHeader& header) {
                         {"dtype", header.storedType},
                         {"slope", header.slope},
                         {"inter", header.inter}};
+    if (!header.notes.empty()) object["notes"] = header.notes;
     return object;
 }
 
@@ -93,6 +100,11 @@ void printHeader(const std::string& path, const ImageHeader& header) {
         fmt::print("  {:<13}{:>11.5g} {:>11.5g} {:>11.5g} {:>11.5g}\n", title, a[0], a[1], a[2], a[3]);
         title = "";
     }
+    title = "notes";
+    for (const std::string& note : header.notes) {
+        fmt::print("  {:<12} {}\n", title, note);
+        title = "";
+    }
 }
 
 void printStatistics(const ValueStatistics& statistics) {
@@ -113,11 +125,13 @@ void printImage(const std::string& path, const ImageSummary& summary) {
 
 /// Header facts come out even when the voxels (RGB, damaged data) are an error afterwards.
 void describeImage(const std::string& path, const Options& options) {
-    const ImageHeader header = readImageHeader(path);
+    ReadOptions reading = options.reading;
+    if (options.volume >= 0) reading.volumeIndex = options.volume;
+    const ImageHeader header = readImageHeader(path, reading);
     std::optional<ImageSummary> summary;
     std::optional<DataError> problem;
     try {
-        summary = summarizeImage(path, options.volume >= 0 ? std::optional<int>(options.volume) : std::nullopt);
+        summary = summarizeImage(path, reading);
     } catch (const DataError& error) {
         if (!header.storedType.starts_with("rgb") && !header.storedType.starts_with("complex")) throw;
         problem = error;
@@ -177,10 +191,11 @@ int runInfo(const Options& options) {
 std::function<int()> declareInfo(CLI::App& app) {
     const auto options = std::make_shared<Options>();
     app.description(kHelp);
-    app.add_option("files", options->files, "Files to describe")->required()->type_name("FILE");
+    app.add_option("files", options->files, "Files, or folders with a DICOM series")->required()->type_name("FILE");
     app.add_flag("--json", options->json, "One JSON object for each file, on one line");
     app.add_option("--volume", options->volume, "Statistics of this volume of a 4D file, counted from 0; -1 = of all")
         ->type_name("N");
+    declareReading(app, options->reading);
     return [options] { return runInfo(*options); };
 }
 

@@ -27,7 +27,7 @@ expect_error 3 'no volume 5' "$MEDSEG" info --volume 5 "$fixtures/odd/four_d_int
 expect_error 3 'RGB' "$MEDSEG" info --json "$fixtures/odd/rgb24.nii.gz"
 grep -q '"dtype":"rgb24"' "$work/stdout" || fail "header facts of an RGB file"
 expect_error 3 'no such file' "$MEDSEG" info "$work/missing.nii.gz"
-expect_error 3 'directory' "$MEDSEG" info "$work"
+expect_error 3 'directory without DICOM' "$MEDSEG" info "$work"
 expect_error 2 'required' "$MEDSEG" info
 
 start=$(date +%s%N)

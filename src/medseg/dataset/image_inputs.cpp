@@ -4,24 +4,55 @@
 
 #include "medseg/base/error.h"
 #include "medseg/base/files.h"
+#include "medseg/io/dicom_paths.h"
+#include "medseg/io/formats_module.h"
 #include "medseg/io/image_file.h"
 
 namespace medseg {
 
-ImageInputs findImageInputs(const fs::path& path) {
-    if (!fs::exists(path)) throw DataError(path.string(), "no such file or folder: check the path");
-    if (!fs::is_directory(path)) return {{path}, false};
-    ImageInputs inputs{{}, true};
-    for (const auto& entry : fs::directory_iterator(path)) {
+namespace {
+
+/// A DICOM folder is one image for each series of images in it.
+void addDicom(const fs::path& folder, std::vector<fs::path>& files) {
+    std::vector<DicomSeriesSummary> series = loadFormatsModule().listDicomSeries(folder);
+    std::erase_if(series, [](const DicomSeriesSummary& s) { return s.modality == "SEG" || s.modality == "RTSTRUCT"; });
+    if (series.size() == 1) return files.push_back(folder);
+    for (const DicomSeriesSummary& one : series) files.push_back(folder / one.uid);
+}
+
+void addFolder(const fs::path& folder, std::vector<fs::path>& files) {
+    for (const auto& entry : fs::directory_iterator(folder)) {
         const fs::path& file = entry.path();
         if (entry.is_directory()) {
-            if (fs::is_regular_file(file / "ct.nii.gz")) inputs.files.push_back(file / "ct.nii.gz");
+            if (fs::is_regular_file(file / "ct.nii.gz"))
+                files.push_back(file / "ct.nii.gz");
+            else if (holdsDicom(file))
+                addDicom(file, files);
         } else if (isImageName(file) && !endsWithIgnoringCase(file.filename().string(), ".img")) {
-            inputs.files.push_back(file);
+            files.push_back(file);
         }
     }
+}
+
+}  // namespace
+
+ImageInputs findImageInputs(const fs::path& path) {
+    if (!fs::exists(path) && asDicomSeriesPath(path)) return {{path}, false};
+    if (!fs::exists(path)) throw DataError(path.string(), "no such file or folder: check the path");
+    if (!fs::is_directory(path)) return {{path}, false};
+    if (isDicomFolder(path)) {
+        ImageInputs inputs{{}, false};
+        addDicom(path, inputs.files);
+        inputs.isFolder = inputs.files.size() != 1;
+        if (inputs.files.empty()) throw DataError(path.string(), "its DICOM files hold no images");
+        return inputs;
+    }
+    ImageInputs inputs{{}, true};
+    addFolder(path, inputs.files);
     if (inputs.files.empty())
-        throw DataError(path.string(), "no images in this folder: *.nii.gz or CASE/ct.nii.gz were looked for");
+        throw DataError(path.string(),
+                        "no images in this folder: *.nii.gz (or another format), CASE/ct.nii.gz or DICOM series were "
+                        "looked for");
     std::sort(inputs.files.begin(), inputs.files.end());
     return inputs;
 }

@@ -8,11 +8,12 @@ namespace medseg {
 
 struct ImageInputs {
     std::vector<std::filesystem::path> files;
-    bool isFolder = false;  ///< a folder was given, be it with a single image
+    bool isFolder = false;  ///< a folder of images was given, be it with a single one
 };
 
-/// A file stands for itself. A folder stands for its images, sorted by name, and for the ct.nii.gz of its sub-folders
-/// (TotalSegmentator cases). Throws DataError when nothing is found.
+/// A file stands for itself, and so does a folder with the DICOM files of one series; of several series each becomes
+/// FOLDER/UID, which readImage understands. Another folder stands for its images, sorted by name, and for the ct.nii.gz
+/// (TotalSegmentator cases) and the DICOM series of its sub-folders. Throws DataError when nothing is found.
 ImageInputs findImageInputs(const std::filesystem::path& path);
 
 }  // namespace medseg

@@ -7,6 +7,7 @@
 #include "medseg/base/error.h"
 #include "medseg/base/threads.h"
 #include "medseg/imaging/convert.h"
+#include "medseg/volume/voxel_types.h"
 
 namespace medseg {
 namespace {
@@ -51,17 +52,9 @@ AnyVolume convert(const AnyVolume& stored, double slope, double inter, std::int6
 
 AnyVolume convertVoxelType(const AnyVolume& stored, const std::string& typeName, double slope, double inter,
                            std::int64_t* clampedVoxels) {
-    const auto as = [&]<typename T>(const T&) { return convert<T>(stored, slope, inter, clampedVoxels); };
-    if (typeName == "uint8") return as(std::uint8_t{});
-    if (typeName == "int8") return as(std::int8_t{});
-    if (typeName == "uint16") return as(std::uint16_t{});
-    if (typeName == "int16") return as(std::int16_t{});
-    if (typeName == "uint32") return as(std::uint32_t{});
-    if (typeName == "int32") return as(std::int32_t{});
-    if (typeName == "uint64") return as(std::uint64_t{});
-    if (typeName == "int64") return as(std::int64_t{});
-    if (typeName == "float32") return as(float{});
-    if (typeName == "float64") return as(double{});
+    auto converted =
+        withVoxelType(typeName, [&]<typename T>(const T&) { return convert<T>(stored, slope, inter, clampedVoxels); });
+    if (converted) return std::move(*converted);
     throw UsageError(
         fmt::format("voxel type \"{}\" is not known: use uint8, int8, uint16, int16, uint32, int32, uint64, int64, "
                     "float32 or float64",

@@ -17,6 +17,13 @@ ByteSource::ByteSource(const fs::path& path) : file_(path) {
     if (looksLikeGzip(file_.bytes())) gzip_ = std::make_unique<GzipReader>(file_.bytes(), path.string());
 }
 
+ByteSource::ByteSource(const fs::path& path, std::uint64_t offset, Encoding encoding) : file_(path) {
+    position_ = std::min<std::uint64_t>(offset, file_.bytes().size());
+    if (encoding == Encoding::Plain) return;
+    const auto wrapper = encoding == Encoding::Gzip ? DeflateWrapper::Gzip : DeflateWrapper::Zlib;
+    gzip_ = std::make_unique<GzipReader>(file_.bytes().subspan(position_), path.string(), wrapper);
+}
+
 std::size_t ByteSource::read(std::span<std::uint8_t> output) {
     if (gzip_) return gzip_->read(output);
     const ByteSpan rest = file_.bytes().subspan(position_);

@@ -14,6 +14,9 @@ namespace medseg {
 class ByteSource {
   public:
     explicit ByteSource(const fs::path& path);
+    /// From byte `offset` on, in the given encoding; with Plain the content does not matter.
+    enum class Encoding { Plain, Gzip, Zlib };
+    ByteSource(const fs::path& path, std::uint64_t offset, Encoding encoding);
 
     /// Fills `output` as far as there are bytes; returns their number. Plain files are copied by all threads.
     std::size_t read(std::span<std::uint8_t> output);

@@ -5,6 +5,7 @@
 
 #include <fmt/format.h>
 #include <isa-l/igzip_lib.h>
+#include <libdeflate.h>
 
 #include "medseg/base/error.h"
 #include "medseg/base/interrupt.h"
@@ -18,6 +19,7 @@ namespace {
 constexpr std::uint8_t kMagic1 = 0x1f, kMagic2 = 0x8b, kDeflateMethod = 8;
 constexpr std::uint8_t kHeaderCrcFlag = 2, kExtraFlag = 4, kNameFlag = 8, kCommentFlag = 16, kReservedFlags = 0xe0;
 constexpr std::size_t kFixedHeaderSize = 10, kTrailerSize = 8;
+constexpr std::size_t kZlibHeaderSize = 2, kAdlerSize = 4;
 constexpr std::size_t kPieceSize = std::size_t{1} << 20;  // inflated at a time, so that its CRC is taken in the cache
 
 // Extra field: id "mS", length, version 1, then size and compressed size of each chunk.
@@ -53,8 +55,8 @@ bool looksLikeGzip(ByteSpan bytes) {
     return bytes.size() >= 2 && bytes[0] == kMagic1 && bytes[1] == kMagic2;
 }
 
-GzipReader::GzipReader(ByteSpan file, std::string name)
-    : rest_(file), name_(std::move(name)), state_(std::make_unique<inflate_state>()) {}
+GzipReader::GzipReader(ByteSpan file, std::string name, DeflateWrapper wrapper)
+    : rest_(file), name_(std::move(name)), wrapper_(wrapper), state_(std::make_unique<inflate_state>()) {}
 
 GzipReader::~GzipReader() = default;
 
@@ -64,6 +66,7 @@ void GzipReader::fail(const std::string& problem) const {
 
 /// Parses the header of the next member. False at the end of the file.
 bool GzipReader::startMember() {
+    if (wrapper_ == DeflateWrapper::Zlib) return startZlib();
     if (std::all_of(rest_.begin(), rest_.end(), [](std::uint8_t b) { return b == 0; })) return false;
     if (!looksLikeGzip(rest_)) {
         if (!started_) fail("no gzip data: the magic number is missing");
@@ -96,6 +99,19 @@ bool GzipReader::startMember() {
     crc_ = 0;
     length_ = 0;
     nextChunk_ = 0;
+    inMember_ = started_ = true;
+    return true;
+}
+
+bool GzipReader::startZlib() {
+    constexpr unsigned kHeaderModulus = 31, kPresetDictionary = 0x20;
+    if (started_) return false;
+    if (rest_.size() < kZlibHeaderSize || (rest_[0] & 0xf) != kDeflateMethod || (rest_[1] & kPresetDictionary) != 0 ||
+        (unsigned{rest_[0]} << 8 | rest_[1]) % kHeaderModulus != 0)
+        fail("no zlib data: the header is wrong");
+    rest_ = rest_.subspan(kZlibHeaderSize);
+    isal_inflate_init(state_.get());
+    crc_ = 1;
     inMember_ = started_ = true;
     return true;
 }
@@ -141,7 +157,8 @@ std::size_t GzipReader::readStream(std::span<std::uint8_t> output) {
     const std::size_t got = wanted - state_->avail_out;
     const bool ended = state_->block_state == ISAL_BLOCK_FINISH;
     rest_ = rest_.subspan(static_cast<std::size_t>(state_->next_in - rest_.data()));
-    crc_ = crc32Of(output.first(got), crc_);
+    crc_ = wrapper_ == DeflateWrapper::Zlib ? libdeflate_adler32(crc_, output.data(), got)
+                                            : crc32Of(output.first(got), crc_);
     length_ += static_cast<std::uint32_t>(got);
     if (ended) {
         // The decoder reads ahead by whole bytes; those behind the end belong to the trailer.
@@ -207,7 +224,16 @@ void GzipReader::inflateChunksInto(std::size_t first, std::size_t last, std::uin
     }
 }
 
+void GzipReader::endZlib() {
+    if (rest_.size() < kAdlerSize) fail("truncated zlib data: the checksum is missing");
+    if (loadNumber<std::uint32_t>(rest_.data(), ByteOrder::Big) != crc_)
+        fail("checksum mismatch: the zlib data are corrupt");
+    rest_ = {};
+    inMember_ = false;
+}
+
 void GzipReader::endMember() {
+    if (wrapper_ == DeflateWrapper::Zlib) return endZlib();
     if (rest_.size() < kTrailerSize) fail("truncated gzip data: the checksum is missing");
     if (loadNumber<std::uint32_t>(rest_.data()) != crc_) fail("CRC checksum mismatch: the gzip data are corrupt");
     if (loadNumber<std::uint32_t>(rest_.data() + 4) != length_)
@@ -224,6 +250,18 @@ void GzipReader::finish(std::uint64_t limit) {
         if (total > limit) fail(fmt::format("holds over {} bytes more than its header announces", limit));
         if (got < scratch.size()) return;
     }
+}
+
+std::uint64_t writeZlib(AtomicFile& file, ByteSpan bytes, int level) {
+    const std::uint64_t start = file.position();
+    constexpr std::array<std::uint8_t, kZlibHeaderSize> kHeader{0x78, 0x01};
+    file.write(kHeader.data(), kHeader.size());
+    std::vector<DeflateChunk> chunks = cutIntoChunks({&bytes, 1}, kDeflateChunkSize);
+    deflateChunks(chunks, level, [&](ByteSpan piece) { file.write(piece.data(), piece.size()); });
+    std::array<std::uint8_t, kAdlerSize> checksum;
+    storeNumber(checksum.data(), libdeflate_adler32(1, bytes.data(), bytes.size()), ByteOrder::Big);
+    file.write(checksum.data(), checksum.size());
+    return file.position() - start;
 }
 
 void writeGzip(AtomicFile& file, std::span<const ByteSpan> parts, int level) {

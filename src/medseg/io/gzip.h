@@ -1,4 +1,4 @@
-// gzip files (RFC 1952) in memory: streamed or parallel reading, parallel writing.
+// gzip files (RFC 1952) and zlib streams (RFC 1950) in memory: streamed or parallel reading, parallel writing.
 #pragma once
 
 #include <cstdint>
@@ -17,6 +17,8 @@ namespace medseg {
 /// True if `bytes` start with gzip's magic number.
 bool looksLikeGzip(ByteSpan bytes);
 
+enum class DeflateWrapper { Gzip, Zlib };
+
 /// Reads the uncompressed bytes of a gzip file that lies in memory, from front to back, straight into the caller's
 /// memory: nothing is allocated from what the file claims. Any number of members, also empty ones; zero padding behind
 /// the last one is skipped. CRC and length of each member are checked when its end is reached. Files from writeGzip are
@@ -24,7 +26,8 @@ bool looksLikeGzip(ByteSpan bytes);
 class GzipReader {
   public:
     /// `file` must outlive the reader.
-    GzipReader(ByteSpan file, std::string name);
+    /// A zlib stream is one "member" with an Adler-32 checksum; bytes behind it are ignored.
+    GzipReader(ByteSpan file, std::string name, DeflateWrapper wrapper = DeflateWrapper::Gzip);
     ~GzipReader();
     GzipReader(const GzipReader&) = delete;
     GzipReader& operator=(const GzipReader&) = delete;
@@ -37,6 +40,8 @@ class GzipReader {
 
   private:
     bool startMember();
+    bool startZlib();
+    void endZlib();
     void readIndex(ByteSpan extra);
     std::size_t readStream(std::span<std::uint8_t> output);
     std::size_t readChunks(std::span<std::uint8_t> output);
@@ -51,10 +56,11 @@ class GzipReader {
 
     ByteSpan rest_;  // not yet consumed
     std::string name_;
+    DeflateWrapper wrapper_;
     std::unique_ptr<inflate_state> state_;
     bool started_ = false;  // a member was found
     bool inMember_ = false;
-    std::uint32_t crc_ = 0;
+    std::uint32_t crc_ = 0;      // or Adler-32
     std::uint32_t length_ = 0;   // modulo 2^32, as gzip stores it
     std::vector<Chunk> chunks_;  // of the current member; empty unless it carries an index
     std::size_t nextChunk_ = 0;
@@ -66,5 +72,8 @@ class GzipReader {
 /// private extra field (RFC 1952, 2.3.1.1; id "mS") lists the sizes of the chunks for GzipReader. `level` as in
 /// deflateChunks. The bytes do not depend on the number of threads. Give small headers a part of their own.
 void writeGzip(AtomicFile& file, std::span<const ByteSpan> parts, int level);
+
+/// The same bytes as one zlib stream. Returns its length.
+std::uint64_t writeZlib(AtomicFile& file, ByteSpan bytes, int level);
 
 }  // namespace medseg

@@ -8,26 +8,41 @@
 #include "medseg/base/error.h"
 #include "medseg/base/files.h"
 #include "medseg/base/threads.h"
+#include "medseg/io/dicom_paths.h"
+#include "medseg/io/formats_module.h"
 #include "medseg/io/half_float.h"
+#include "medseg/io/metaimage.h"
 #include "medseg/io/nifti.h"
 #include "medseg/io/npy.h"
 #include "medseg/io/npy_header.h"
+#include "medseg/io/nrrd.h"
 #include "medseg/io/png.h"
+#include "medseg/io/raw_voxels.h"
 #include "medseg/io/zip.h"
+#include "medseg/volume/voxel_types.h"
 
 namespace medseg {
 namespace {
 
 constexpr std::int64_t kVoxelsPerTask = 1 << 18;
 constexpr std::string_view kNpyEnding = ".npy", kNpzEnding = ".npz", kPngEnding = ".png";
-constexpr std::string_view kEndings[] = {".nii.gz", ".nii", ".hdr.gz", ".hdr", ".img.gz",
-                                         ".img",    ".npy", ".npz",    ".png"};
-constexpr std::string_view kKnownEndings = ".nii, .nii.gz, .hdr, .img, .npy, .npz or .png";
+/// The longer endings stand first.
+constexpr std::string_view kEndings[] = {".nii.gz", ".nii",  ".hdr.gz", ".hdr", ".img.gz", ".img", ".seg.nrrd",
+                                         ".nrrd",   ".nhdr", ".mha",    ".mhd", ".npy",    ".npz", ".png"};
+constexpr std::string_view kDicomEndings[] = {".dcm", ".ima"};
+constexpr std::string_view kWrittenEndings =
+    ".nii, .nii.gz, .hdr, .img, .nrrd, .seg.nrrd, .nhdr, .mha, .mhd, .npy, .npz or .png";
 
-enum class Format { Nifti, Npy, Npz, Png };
+enum class Format { Nifti, Nrrd, MetaImage, Npy, Npz, Png, Dicom };
 
-/// By name for NIfTI, whose content may be compressed; by content for the others.
-Format formatOf(const fs::path& path) {
+bool hasEnding(const std::string& name, std::span<const std::string_view> endings) {
+    return std::any_of(endings.begin(), endings.end(),
+                       [&](std::string_view ending) { return endsWithIgnoringCase(name, ending); });
+}
+
+/// By name for NIfTI, whose content may be compressed; by content for the others, and by name where that says nothing:
+/// their readers say what is wrong.
+Format formatOfFile(const fs::path& path) {
     const MappedFile file(path);  // also reports missing and unreadable files
     if (isNiftiName(path)) return Format::Nifti;
     const auto startsWith = [&](std::string_view magic) {
@@ -36,11 +51,33 @@ Format formatOf(const fs::path& path) {
     if (startsWith("\x89PNG")) return Format::Png;
     if (startsWith("\x93NUMPY")) return Format::Npy;
     if (ZipReader::looksLikeZip(file.bytes())) return Format::Npz;
+    if (looksLikeNrrd(file.bytes())) return Format::Nrrd;
+    if (isDicomFile(path)) return Format::Dicom;
     const std::string name = path.string();
-    if (endsWithIgnoringCase(name, kNpyEnding)) return Format::Npy;  // their readers say what is wrong
+    if (endsWithIgnoringCase(name, kNpyEnding)) return Format::Npy;
     if (endsWithIgnoringCase(name, kNpzEnding)) return Format::Npz;
     if (endsWithIgnoringCase(name, kPngEnding)) return Format::Png;
-    throw DataError(name, fmt::format("no known image format: use {}", kKnownEndings));
+    if (isNrrdName(path)) return Format::Nrrd;
+    if (isMetaImageName(path) || looksLikeMetaImage(file.bytes())) return Format::MetaImage;
+    throw DataError(name, fmt::format("no known image format: DICOM or {} are read", kWrittenEndings));
+}
+
+/// What to read: STUDY/2 becomes the second series of STUDY.
+struct Source {
+    fs::path path;
+    ReadOptions options;
+    Format format;
+};
+
+Source sourceOf(const fs::path& path, const ReadOptions& options) {
+    std::error_code error;
+    if (fs::is_directory(path, error)) return {path, options, Format::Dicom};
+    if (auto series = asDicomSeriesPath(path)) {
+        Source source{series->folder, options, Format::Dicom};
+        source.options.series = series->series;
+        return source;
+    }
+    return {path, options, formatOfFile(path)};
 }
 
 ImageHeader fromNifti(const NiftiInfo& info) {
@@ -138,13 +175,7 @@ AnyVolume volumeFromArray(const NpyArray& array, const Geometry& geometry, std::
 int checkedVolume(const ImageHeader& header, const ReadOptions& options, const fs::path& path) {
     std::int64_t volumes = 1;
     for (std::size_t i = 3; i < header.shape.size(); ++i) volumes *= header.shape[i];
-    if (!options.volumeIndex && volumes > 1)
-        throw DataError(path.string(),
-                        fmt::format("holds {} volumes: choose one with --volume 0 ... {}", volumes, volumes - 1));
-    const int index = options.volumeIndex.value_or(0);
-    if (index < 0 || index >= volumes)
-        throw DataError(path.string(), fmt::format("has no volume {}: it holds {} (counted from 0)", index, volumes));
-    return index;
+    return chosenVolume(volumes, options.volumeIndex, path.string());
 }
 
 StoredImage fromArray(ImageHeader header, const NpyArray& array, const ReadOptions& options, const fs::path& path) {
@@ -182,9 +213,11 @@ void writePngSlice(const fs::path& path, const AnyVolume& any) {
 }
 
 /// Writes any format but NIfTI.
-void writePlain(const fs::path& path, const AnyVolume& volume) {
+void writePlain(const fs::path& path, const AnyVolume& volume, const LabelTable& labels, const WriteOptions& options) {
     requireImageName(path);
     const std::string name = path.string();
+    if (isNrrdName(path)) return writeNrrd(path, volume, labels, options.compressionLevel);
+    if (isMetaImageName(path)) return writeMetaImage(path, volume, options.compressionLevel);
     if (endsWithIgnoringCase(name, kNpyEnding)) return writeNpy(path, arrayFrom(volume));
     if (endsWithIgnoringCase(name, kNpzEnding)) {
         std::map<std::string, NpyArray> arrays;
@@ -197,16 +230,20 @@ void writePlain(const fs::path& path, const AnyVolume& volume) {
 }  // namespace
 
 std::string voxelTypeName(const AnyVolume& volume) {
-    constexpr std::array kNames{"uint8", "int8",   "uint16", "int16",   "uint32",
-                                "int32", "uint64", "int64",  "float32", "float64"};
-    static_assert(kNames.size() == std::variant_size_v<AnyVolume>);
-    return kNames[volume.index()];
+    return std::string(kVoxelTypeNames[volume.index()]);
 }
 
-ImageHeader readImageHeader(const fs::path& path) {
-    switch (formatOf(path)) {
+ImageHeader readImageHeader(const fs::path& file, const ReadOptions& wanted) {
+    const auto [path, options, format] = sourceOf(file, wanted);
+    switch (format) {
         case Format::Nifti:
             return fromNifti(readNiftiInfo(path));
+        case Format::Nrrd:
+            return readNrrdHeader(path);
+        case Format::MetaImage:
+            return readMetaImageHeader(path);
+        case Format::Dicom:
+            return loadFormatsModule().readDicomHeader(path, options);
         case Format::Npy:
             return fromNpy(readNpyHeader(path), "npy", path.string());
         case Format::Png:
@@ -218,12 +255,19 @@ ImageHeader readImageHeader(const fs::path& path) {
     return fromNpy(npz.header(onlyArrayOf(npz, path)), "npz", path.string());
 }
 
-StoredImage readStoredImage(const fs::path& path, const ReadOptions& options) {
-    switch (formatOf(path)) {
+StoredImage readStoredImage(const fs::path& file, const ReadOptions& wanted) {
+    const auto [path, options, format] = sourceOf(file, wanted);
+    switch (format) {
         case Format::Nifti: {
             NiftiImage image = readNifti(path, options.volumeIndex, options.stackVolumes);
             return {fromNifti(image.info), std::move(image.voxels)};
         }
+        case Format::Nrrd:
+            return readNrrd(path, options);
+        case Format::MetaImage:
+            return readMetaImage(path, options);
+        case Format::Dicom:
+            return loadFormatsModule().readDicom(path, options);
         case Format::Npy: {
             const NpyArray array = readNpy(path);
             return fromArray(fromNpy(readNpyHeader(path), "npy", path.string()), array, options, path);
@@ -276,12 +320,12 @@ LabelMap readLabelMap(const fs::path& path, const ReadOptions& options) {
 
 void writeImage(const fs::path& path, const AnyVolume& volume, const WriteOptions& options) {
     if (isNiftiName(path)) return writeNifti(path, volume, {options.compressionLevel, {}});
-    writePlain(path, volume);
+    writePlain(path, volume, {}, options);
 }
 
 void writeLabelMap(const fs::path& path, const LabelMap& labels, const WriteOptions& options) {
     if (!isNiftiName(path)) {
-        labels.visit([&](const auto& volume) { writePlain(path, volume.clone()); });
+        labels.visit([&](const auto& volume) { writePlain(path, volume.clone(), labels.table(), options); });
         return;
     }
     NiftiWriteOptions nifti{options.compressionLevel, {}};
@@ -290,19 +334,23 @@ void writeLabelMap(const fs::path& path, const LabelMap& labels, const WriteOpti
 }
 
 bool isImageName(const fs::path& path) {
-    return std::any_of(std::begin(kEndings), std::end(kEndings),
-                       [&](std::string_view ending) { return endsWithIgnoringCase(path.string(), ending); });
+    return hasEnding(path.string(), kEndings) || hasEnding(path.string(), kDicomEndings);
 }
 
 void requireImageName(const fs::path& path) {
-    if (!isImageName(path))
-        throw UsageError(fmt::format("{}: unknown ending for an image: use {}", path.string(), kKnownEndings));
+    if (hasEnding(path.string(), kEndings)) return;
+    throw UsageError(fmt::format(
+        "{}: {}: use {}", path.string(),
+        hasEnding(path.string(), kDicomEndings) ? "DICOM is read, not written" : "unknown ending for an image",
+        kWrittenEndings));
 }
 
 std::string imageStem(const fs::path& path) {
-    std::string name = path.filename().string();
-    for (const std::string_view ending : kEndings)  // the longer endings stand first
-        if (endsWithIgnoringCase(name, ending)) return name.substr(0, name.size() - ending.size());
+    std::string name = (path.has_filename() ? path : path.parent_path()).filename().string();
+    for (const auto endings :
+         {std::span<const std::string_view>(kEndings), std::span<const std::string_view>(kDicomEndings)})
+        for (const std::string_view ending : endings)
+            if (endsWithIgnoringCase(name, ending)) return name.substr(0, name.size() - ending.size());
     return name;
 }
 

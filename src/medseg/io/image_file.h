@@ -13,14 +13,15 @@ namespace medseg {
 
 /// What a file holds besides its voxels.
 struct ImageHeader {
-    std::string format;               ///< "NIfTI-1", "NIfTI-2", "NIfTI-1 pair", "npy", "npz", "PNG" ...
+    std::string format;               ///< "NIfTI-1", "NIfTI-2", "NIfTI-1 pair", "NRRD", "DICOM CT" ...
     Geometry geometry;                ///< size, affine (RAS+ mm); npy, npz and PNG have identity
     std::vector<std::int64_t> shape;  ///< all dimensions, first array axis (x) first: 4 entries for a 4D file
     std::string storedType;           ///< numpy name of the stored type: "int16", "float32" ...
     double slope = 1;                 ///< value = stored * slope + inter; 1 and 0 when the file says nothing valid
     double inter = 0;
-    bool hasScaling = false;  ///< slope/inter differ from 1/0
-    LabelTable labels;        ///< from a label extension (TotalSegmentator's XML, seg.nrrd), else empty
+    bool hasScaling = false;         ///< slope/inter differ from 1/0
+    LabelTable labels;               ///< from a label extension (TotalSegmentator's XML, seg.nrrd), else empty
+    std::vector<std::string> notes;  ///< what else a person should know: DICOM series, gantry tilt ...
 };
 
 struct ReadOptions {
@@ -29,13 +30,18 @@ struct ReadOptions {
     /// All volumes of a 4D file at once, one behind the other along z (for statistics; the affine is that of the
     /// first).
     bool stackVolumes = false;
+    /// DICOM folders: which series, by its number in the list that the error without it prints (from 1) or by UID.
+    std::string series{};
+    /// DICOM series with missing slices: interpolate at even distances instead of refusing them.
+    bool allowGaps = false;
 };
 
+/// A folder with DICOM files is an image: one series (dicom_paths.h: STUDY/2 names the second series of STUDY).
 /// npy and npz: the last three axes are (z, y, x), axes before them count volumes; an npz must hold one array.
 /// PNG: one gray slice, row 0 first.
 
 /// Reads the header only; the file's data may be damaged. Throws DataError.
-ImageHeader readImageHeader(const std::filesystem::path& path);
+ImageHeader readImageHeader(const std::filesystem::path& path, const ReadOptions& options = {});
 
 struct StoredImage {
     ImageHeader header;
@@ -62,8 +68,8 @@ struct WriteOptions {
     int compressionLevel = 1;  ///< 1 (fast) .. 12 (small) for .gz and deflated npz
 };
 
-/// Writes atomically; the format follows from the name (.nii, .nii.gz, .hdr/.img, .npy, .npz, .png for single slices).
-/// Throws UsageError for an unknown ending, WorkError when writing fails.
+/// Writes atomically; the format follows from the name (.nii, .nii.gz, .hdr/.img, .nrrd, .nhdr, .mha,
+/// .mhd, .npy, .npz, .png for single slices). Throws UsageError for an unknown ending, WorkError when writing fails.
 void writeImage(const std::filesystem::path& path, const AnyVolume& volume, const WriteOptions& options = {});
 /// Label table goes into the file where the format can carry it (NIfTI: XML header extension as TotalSegmentator
 /// writes).

@@ -115,10 +115,8 @@ bool looksLikeLabelMap(const ImageHeader& header, const AnyVolume& stored) {
     return labelCounts(header, stored).has_value();
 }
 
-ImageSummary summarizeImage(const std::filesystem::path& path, std::optional<int> volumeIndex) {
-    ReadOptions options;
-    options.volumeIndex = volumeIndex;
-    options.stackVolumes = !volumeIndex;
+ImageSummary summarizeImage(const std::filesystem::path& path, ReadOptions options) {
+    options.stackVolumes = !options.volumeIndex;
     StoredImage image = readStoredImage(path, options);
     ImageSummary summary;
     summary.statistics = statisticsOf(image.voxels, image.header.slope, image.header.inter);

@@ -38,7 +38,7 @@ struct ImageSummary {
         labels;  ///< the labels present, in ascending id; empty unless the file looks like a label map
 };
 
-/// Reads and summarises a file that readStoredImage can read. Throws DataError.
-ImageSummary summarizeImage(const std::filesystem::path& path, std::optional<int> volumeIndex = {});
+/// Reads and summarises a file that readStoredImage can read; without a volume index, all volumes. Throws DataError.
+ImageSummary summarizeImage(const std::filesystem::path& path, ReadOptions options = {});
 
 }  // namespace medseg

@@ -1,14 +1,13 @@
 #include "medseg/io/nifti.h"
 
 #include <fmt/format.h>
-#include <fmt/ranges.h>
 
 #include "medseg/base/error.h"
 #include "medseg/base/files.h"
 #include "medseg/base/logging.h"
-#include "medseg/base/threads.h"
 #include "medseg/io/byte_source.h"
 #include "medseg/io/label_xml.h"
+#include "medseg/io/raw_voxels.h"
 
 namespace medseg {
 namespace {
@@ -18,9 +17,6 @@ static_assert(nativeByteOrder() == ByteOrder::Little, "voxels are written as the
 constexpr std::size_t kExtenderSize = 4, kExtensionHeadSize = 8, kExtensionAlignment = 16;
 /// Label tables of a thousand structures need 100 KB; more than this is not read.
 constexpr std::uint64_t kMaxExtensionBytes = std::uint64_t{16} << 20;
-/// Bytes behind the voxels that are tolerated, as nibabel does.
-constexpr std::uint64_t kMaxTrailingBytes = std::uint64_t{64} << 20;
-constexpr std::int64_t kSwapGrain = 1 << 20;
 constexpr std::int64_t kMaxNifti1Size = 32767;
 
 constexpr std::string_view kSingleEndings[] = {".nii", ".nii.gz"};
@@ -112,32 +108,6 @@ NiftiInfo readInfo(ByteSource& source, const std::string& name) {
     return info;
 }
 
-template <typename T>
-void swapVoxels(Volume<T>& volume) {
-    T* voxels = volume.data();
-    parallelFor(0, volume.voxelCount(), kSwapGrain, [&](std::int64_t first, std::int64_t last) {
-        for (std::int64_t i = first; i < last; ++i) voxels[i] = byteSwapped(voxels[i]);
-    });
-}
-
-int checkedVolumeIndex(const NiftiHeader& header, std::optional<int> wanted, const std::string& name) {
-    const std::int64_t count = header.volumeCount();
-    if (!wanted && count > 1)
-        throw DataError(name, fmt::format("holds {} volumes (size {}): choose one with --volume 0 ... {}", count,
-                                          fmt::join(header.shape, "x"), count - 1));
-    if (wanted && (*wanted < 0 || *wanted >= count))
-        throw DataError(name, fmt::format("has no volume {}: it holds {} (counted from 0)", *wanted, count));
-    return wanted.value_or(0);
-}
-
-/// Makes one long volume of several.
-void stackAlongZ(NiftiHeader& header) {
-    const Index3& size = header.geometry.size();
-    header.geometry = Geometry({size[0], size[1], size[2] * header.volumeCount()}, header.geometry.affine());
-    header.shape.resize(std::min<std::size_t>(3, header.shape.size()));
-    if (header.shape.size() == 3) header.shape[2] = header.geometry.nz();
-}
-
 void requireReadableType(NiftiType type, const std::string& name) {
     if (niftiTypeSize(type) > 0) return;
     if (type == NiftiType::RGB24 || type == NiftiType::RGBA32)
@@ -148,54 +118,10 @@ void requireReadableType(NiftiType type, const std::string& name) {
                                       niftiTypeName(type)));
 }
 
-template <typename T>
-Volume<T> readVoxels(ByteSource& source, const NiftiHeader& header, int volumeIndex, const std::string& name) {
-    const auto volumeBytes = static_cast<std::uint64_t>(header.geometry.voxelCount()) * sizeof(T);
-    const auto volumes = static_cast<std::uint64_t>(header.volumeCount());
-    const std::uint64_t allBytes = volumeBytes * volumes,
-                        before = volumeBytes * static_cast<std::uint64_t>(volumeIndex);
-    if (source.atMost() < allBytes)
-        throw DataError(
-            name, fmt::format("truncated: size {} of {} needs {} bytes, the file holds at most {}",
-                              fmt::join(header.shape, "x"), niftiTypeName(header.type), allBytes, source.atMost()));
-    Volume<T> volume(header.geometry);
-    std::uint64_t found = source.skip(before);
-    if (found == before)
-        found += source.read({reinterpret_cast<std::uint8_t*>(volume.data()), static_cast<std::size_t>(volumeBytes)});
-    if (found < before + volumeBytes)
-        throw DataError(name, fmt::format("truncated: expected {} data bytes, found {}", allBytes, found));
-    source.finish(allBytes - found + kMaxTrailingBytes);
-    if (header.byteOrder != nativeByteOrder()) swapVoxels(volume);
-    return volume;
-}
-
-AnyVolume readAnyVoxels(ByteSource& source, const NiftiHeader& header, int volumeIndex, const std::string& name) {
-    const auto as = [&]<typename T>(const T&) -> AnyVolume { return readVoxels<T>(source, header, volumeIndex, name); };
-    switch (header.type) {
-        case NiftiType::U8:
-            return as(std::uint8_t{});
-        case NiftiType::I8:
-            return as(std::int8_t{});
-        case NiftiType::U16:
-            return as(std::uint16_t{});
-        case NiftiType::I16:
-            return as(std::int16_t{});
-        case NiftiType::U32:
-            return as(std::uint32_t{});
-        case NiftiType::I32:
-            return as(std::int32_t{});
-        case NiftiType::U64:
-            return as(std::uint64_t{});
-        case NiftiType::I64:
-            return as(std::int64_t{});
-        case NiftiType::F32:
-            return as(float{});
-        case NiftiType::F64:
-            return as(double{});
-        default:
-            break;
-    }
-    throw DataError(name, fmt::format("voxels of type {} are not supported", niftiTypeName(header.type)));
+AnyVolume readVoxels(ByteSource& source, const NiftiHeader& header, std::optional<int> volumeIndex, bool stackVolumes,
+                     const std::string& name) {
+    const RawVoxels layout{niftiTypeName(header.type), header.byteOrder, header.geometry, header.shape, false};
+    return readRawVoxels(source, layout, volumeIndex, stackVolumes, name);
 }
 
 template <typename T>
@@ -281,11 +207,8 @@ NiftiImage readNifti(const fs::path& path, std::optional<int> volumeIndex, bool 
     NiftiImage image{readInfo(headerSource, headerFile.string()), {}};
     const NiftiHeader& header = image.info.header;
     requireReadableType(header.type, headerFile.string());
-    NiftiHeader wanted = header;
-    if (stackVolumes) stackAlongZ(wanted);
-    const int index = checkedVolumeIndex(wanted, volumeIndex, headerFile.string());
     if (header.singleFile) {
-        image.voxels = readAnyVoxels(headerSource, wanted, index, headerFile.string());
+        image.voxels = readVoxels(headerSource, header, volumeIndex, stackVolumes, headerFile.string());
         return image;
     }
     const fs::path dataFile = dataPath(headerFile);
@@ -293,7 +216,7 @@ NiftiImage readNifti(const fs::path& path, std::optional<int> volumeIndex, bool 
         throw DataError(headerFile.string(), "is the header of a NIfTI pair: name it .hdr and put its .img beside it");
     ByteSource dataSource(dataFile);
     dataSource.skip(header.dataOffset);
-    image.voxels = readAnyVoxels(dataSource, wanted, index, dataFile.string());
+    image.voxels = readVoxels(dataSource, header, volumeIndex, stackVolumes, dataFile.string());
     return image;
 }
 

@@ -20,6 +20,8 @@ ValueStatistics statisticsOfArray(const NpyArray& array) {
 }  // namespace
 
 bool isArrayArchive(const std::filesystem::path& path) {
+    std::error_code error;
+    if (!fs::is_regular_file(path, error)) return false;
     const MappedFile file(path);
     return ZipReader::looksLikeZip(file.bytes()) || endsWithIgnoringCase(path.string(), ".npz");
 }

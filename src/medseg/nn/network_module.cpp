@@ -1,10 +1,8 @@
 #include "medseg/nn/network_module.h"
 
 #include <cstdlib>
-#include <dlfcn.h>
 
-#include "medseg/base/error.h"
-#include "medseg/base/files.h"
+#include "medseg/base/late_library.h"
 
 namespace medseg {
 namespace {
@@ -22,20 +20,10 @@ void chooseBlasKernels() {
 NetworkModule& loadNetworkModule() {
     static NetworkModule* const module = [] {
         chooseBlasKernels();
-        void* library = nullptr;
-        for (const fs::path& folder : {executableDirectory(), executableDirectory() / "../lib/medseg"}) {
-            const fs::path file = folder / "libmedseg_nn.so";
-            if (!fs::exists(file)) continue;
-            library = ::dlopen(file.c_str(), RTLD_NOW | RTLD_GLOBAL);
-            if (library == nullptr) throw WorkError(file.string(), ::dlerror());
-            break;
-        }
-        if (library == nullptr)
-            throw WorkError(
-                "this build has no networks (libmedseg_nn.so is missing): build with -DMEDSEG_WITH_TORCH=ON");
         using Entry = NetworkModule* (*)();
-        const auto entry = reinterpret_cast<Entry>(::dlsym(library, "medsegNetworkModule"));
-        if (entry == nullptr) throw WorkError("libmedseg_nn.so is of another version: rebuild it");
+        const auto entry = reinterpret_cast<Entry>(openLateLibrary(
+            "libmedseg_nn.so", "medsegNetworkModule",
+            "this build has no networks (libmedseg_nn.so is missing): build with -DMEDSEG_WITH_TORCH=ON"));
         return entry();
     }();
     return *module;

@@ -9,6 +9,8 @@
 #include "medseg/base/files.h"
 #include "medseg/dataset/case_reader.h"
 #include "medseg/dataset/class_list.h"
+#include "medseg/dataset/image_inputs.h"
+#include "medseg/io/dicom_paths.h"
 #include "medseg/io/image_file.h"
 
 namespace medseg {
@@ -35,18 +37,28 @@ std::optional<fs::path> imageOfCaseFolder(const fs::path& folder) {
 }
 
 std::vector<fs::path> imagesIn(const fs::path& images) {
+    if (!fs::exists(images) && asDicomSeriesPath(images)) return {images};
     if (!fs::exists(images)) throw DataError(images.string(), "no such file or folder: check the path");
     if (!fs::is_directory(images)) return {images};
     if (const auto file = imageOfCaseFolder(images)) return {*file};
+    if (isDicomFolder(images)) return findImageInputs(images).files;
     std::vector<fs::path> files;
     for (const fs::path& entry : sortedEntries(images)) {
         if (fs::is_regular_file(entry) && isImageName(entry)) files.push_back(entry);
-        if (fs::is_directory(entry))
-            if (const auto file = imageOfCaseFolder(entry)) files.push_back(*file);
+        if (!fs::is_directory(entry)) continue;
+        if (const auto file = imageOfCaseFolder(entry))
+            files.push_back(*file);
+        else if (isDicomFolder(entry))
+            files.push_back(entry);
     }
     if (files.empty())
         throw DataError(images.string(), "holds no images: neither image files nor case folders with ct.nii.gz");
     return files;
+}
+
+bool isSameFile(const fs::path& a, const fs::path& b) {
+    std::error_code error;  // of a DICOM series named like a sub-folder
+    return fs::equivalent(a, b, error) && !error;
 }
 
 bool holdsImages(const fs::path& folder) {
@@ -63,8 +75,7 @@ fs::path segmentationOf(const std::string& name, const fs::path& image, const fs
         throw DataError(place.string(), "is one file for several images: give a folder with one segmentation a case");
     }
     for (const fs::path& entry : sortedEntries(place))
-        if (fs::is_regular_file(entry) && isImageName(entry) && caseNameOf(entry) == name &&
-            !fs::equivalent(entry, image))
+        if (fs::is_regular_file(entry) && isImageName(entry) && caseNameOf(entry) == name && !isSameFile(entry, image))
             return entry;
     for (const fs::path& folder : {place / name / kMaskFolder, place / name})
         if (fs::is_directory(folder) && holdsImages(folder)) return folder;

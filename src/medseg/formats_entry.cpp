@@ -1,0 +1,55 @@
+// The door of libmedseg_formats: what loadFormatsModule() finds.
+#include <gdcmGlobal.h>
+#include <gdcmTrace.h>
+
+#include "medseg/base/error.h"
+#include "medseg/base/files.h"
+#include "medseg/io/dicom/dicom_series.h"
+#include "medseg/io/dicom_paths.h"
+#include "medseg/io/formats_module.h"
+
+namespace medseg {
+namespace {
+
+namespace d = medseg::dicom;
+
+class ForeignFormats : public FormatsModule {
+  public:
+    ForeignFormats() {
+        // Built here, not by the first of several threads; its messages are not for users.
+        gdcm::Global::GetInstance();
+        gdcm::Trace::WarningOff();
+        gdcm::Trace::ErrorOff();
+        gdcm::Trace::DebugOff();
+    }
+
+    ImageHeader readDicomHeader(const fs::path& path, const ReadOptions& options) override {
+        return d::imageHeader(filesOf(path, options), options, path.string());
+    }
+
+    StoredImage readDicom(const fs::path& path, const ReadOptions& options) override {
+        return d::readImages(filesOf(path, options), options, path.string());
+    }
+
+    std::vector<DicomSeriesSummary> listDicomSeries(const fs::path& folder) override {
+        std::vector<DicomSeriesSummary> summaries;
+        for (const d::Series& series : d::findSeries(folder)) summaries.push_back(series.summary);
+        return summaries;
+    }
+
+  private:
+    static std::vector<d::DicomFile> filesOf(const fs::path& path, const ReadOptions& options) {
+        if (fs::is_directory(path)) return d::chooseSeries(d::findSeries(path), options.series, path).files;
+        std::vector<d::DicomFile> files{d::readDicomFile(path)};
+        if (files.front().pixels.frames == 0) throw DataError(path.string(), "is a DICOM file without an image");
+        return files;
+    }
+};
+
+}  // namespace
+}  // namespace medseg
+
+extern "C" medseg::FormatsModule* medsegFormatsModule() {
+    static medseg::ForeignFormats module;
+    return &module;
+}

@@ -1,0 +1,19 @@
+#include "medseg/io/formats_module.h"
+
+#include "medseg/base/late_library.h"
+
+namespace medseg {
+
+FormatsModule& loadFormatsModule() {
+    static FormatsModule* const module = [] {
+        using Entry = FormatsModule* (*)();
+        const auto entry = reinterpret_cast<Entry>(
+            openLateLibrary("libmedseg_formats.so", "medsegFormatsModule",
+                            "this build reads no DICOM, TIFF and JPEG (libmedseg_formats.so is missing): build with "
+                            "-DMEDSEG_WITH_FORMATS=ON"));
+        return entry();
+    }();
+    return *module;
+}
+
+}  // namespace medseg
