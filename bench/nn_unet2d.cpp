@@ -1,5 +1,6 @@
 // The standard U-Net as medseg runs it: seconds of a training step and of a predicted slice. Usage:
-// bench_nn_unet2d train|predict BATCH ROUNDS; prints one time a line. bench/peers/unet2d.py runs it beside Python torch.
+// bench_nn_unet2d train|predict BATCH ROUNDS; prints one time a line. bench/peers/unet2d.py runs it beside Python
+// torch.
 #include <chrono>
 #include <cstdlib>
 #include <string>
@@ -9,7 +10,7 @@
 
 #include "medseg/base/threads.h"
 #include "medseg/nn/segmentation_loss.h"
-#include "medseg/nn/unet/unet2d.h"
+#include "medseg/nn/unet/unet.h"
 #include "medseg/train/optimizer.h"
 
 int main(int argc, char** argv) {
@@ -21,7 +22,7 @@ int main(int argc, char** argv) {
     ::mallopt(M_TRIM_THRESHOLD, 2147483647);
     torch::set_num_threads(threadCount());
     torch::manual_seed(1);
-    UNet2d network(UNet2dShape{});
+    UNet network(UNetShape{});
     for (auto& parameter : network->parameters())
         if (parameter.dim() == 4) parameter.set_data(parameter.contiguous(torch::MemoryFormat::ChannelsLast));
     const auto images = torch::rand({batch, 1, 256, 256}).contiguous(torch::MemoryFormat::ChannelsLast);

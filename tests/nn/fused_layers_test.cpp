@@ -3,7 +3,7 @@
 
 #include <gtest/gtest.h>
 
-#include "medseg/nn/unet/unet2d.h"
+#include "medseg/nn/unet/unet.h"
 
 namespace medseg {
 namespace {
@@ -83,11 +83,10 @@ TEST(FusedLayers, TakeFloatsOnTheCpuWhileGradientsAreRecorded) {
 }
 
 // In double precision the network takes the separate layers: the same weights must give the same step.
-TEST(UNet2d, TrainsTheSameFusedAndInDoublePrecision) {
+TEST(UNet, TrainsTheSameFusedAndInDoublePrecision) {
     torch::manual_seed(6);
-    UNet2d network(UNet2dShape{2, 3, {8, 16}, 32});
-    auto reference =
-        std::dynamic_pointer_cast<UNet2dImpl>(std::make_shared<UNet2dImpl>(UNet2dShape{2, 3, {8, 16}, 32}));
+    UNet network(UNetShape{2, 3, {8, 16}, 32});
+    auto reference = std::make_shared<UNetImpl>(UNetShape{2, 3, {8, 16}, 32});
     reference->to(torch::kDouble);
     {
         const torch::NoGradGuard noGradient;

@@ -22,13 +22,17 @@ fs::path findCheckpoint(const fs::path& path) {
 
 }  // namespace
 
-UNet2d buildUNet2d(const ModelSettings& settings, int structures) {
-    UNet2dShape shape;
+UNet buildUNet(const ModelSettings& settings, int structures) {
+    UNetShape shape;
     shape.inChannels = 1 + static_cast<int>(settings.coordinates.size());
     shape.outChannels = structures + (outputKindOf(settings) == OutputKind::Softmax ? 1 : 0);
     shape.features = settings.features;
     shape.bottleneck = settings.bottleneck;
-    return UNet2d(shape);
+    shape.norm = normKindFromName(settings.norm);
+    shape.residual = settings.residual;
+    shape.attention = settings.attention;
+    shape.deepSupervision = settings.deepSupervision;
+    return UNet(shape);
 }
 
 OutputKind outputKindOf(const ModelSettings& settings) {
@@ -57,7 +61,7 @@ LoadedModel loadModel(const fs::path& path) {
     std::vector<std::string> names;
     for (const PickleValue& label : file.root.at("labels").items()) names.push_back(label.asString());
     model.labels = LabelTable::fromNames(names);
-    model.network = buildUNet2d(model.recipe.model, static_cast<int>(names.size()));
+    model.network = buildUNet(model.recipe.model, static_cast<int>(names.size()));
     loadStateDict(*model.network, file.root.at("model_state_dict"), name);
     model.network->eval();
     return model;

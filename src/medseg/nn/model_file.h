@@ -8,14 +8,14 @@
 
 #include "medseg/io/pickle_value.h"
 #include "medseg/nn/segmentation_loss.h"
-#include "medseg/nn/unet/unet2d.h"
+#include "medseg/nn/unet/unet.h"
 #include "medseg/recipe/recipe.h"
 #include "medseg/volume/label_map.h"
 
 namespace medseg {
 
 /// Builds the network that `settings` describe for `structures` structures (plus background with softmax outputs).
-UNet2d buildUNet2d(const ModelSettings& settings, int structures);
+UNet buildUNet(const ModelSettings& settings, int structures);
 
 OutputKind outputKindOf(const ModelSettings& settings);
 
@@ -23,7 +23,7 @@ struct LoadedModel {
     std::filesystem::path file;
     Recipe recipe;
     LabelTable labels;  ///< ids 1..N in the order of the outputs
-    UNet2d network{nullptr};
+    UNet network{nullptr};
 };
 
 /// `path`: a model folder (best.pth, else latest.pth) or a checkpoint file. Throws DataError when there is none, when

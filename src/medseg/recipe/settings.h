@@ -107,6 +107,10 @@ struct ModelSettings {
     std::string output = "sigmoid";
     std::vector<std::string> coordinates;
     bool priorBias = true;
+    std::string norm = "batch";
+    bool residual = false;
+    bool attention = false;
+    bool deepSupervision = false;
 };
 
 template <typename Visitor>
@@ -121,6 +125,11 @@ void visitFields(Visitor&& field, ModelSettings& s) {
           oneOf({"x", "y", "z"}));
     field("prior_bias", s.priorBias,
           "start the output bias at the log-odds of each structure's frequency in the training slices", Allowed{});
+    field("norm", s.norm, "normalisation after each convolution; instance and group suit batches of one or two",
+          oneOf({"batch", "instance", "group"}));
+    field("residual", s.residual, "add the input of each double convolution to its output", Allowed{});
+    field("attention", s.attention, "attention gates on the skip connections", Allowed{});
+    field("deep_supervision", s.deepSupervision, "train the lower decoder levels on coarser labels too", Allowed{});
 }
 
 /// The training loop.

@@ -43,19 +43,11 @@ LoaderSettings loaderSettings(const Recipe& recipe, bool training) {
     return settings;
 }
 
-/// He et al. 2015, fan in, for the ReLU layers; a small final layer so that the bias decides at first.
-void initialiseWeights(UNet2dImpl& network) {
-    torch::NoGradGuard noGradient;
-    for (auto& item : network.named_modules()) {
-        if (auto* convolution = item.value()->as<torch::nn::Conv2d>()) {
-            torch::nn::init::kaiming_normal_(convolution->weight, 0, torch::kFanIn, torch::kReLU);
-            torch::nn::init::zeros_(convolution->bias);
-        } else if (auto* transposed = item.value()->as<torch::nn::ConvTranspose2d>()) {
-            torch::nn::init::kaiming_normal_(transposed->weight, 0, torch::kFanIn, torch::kReLU);
-            torch::nn::init::zeros_(transposed->bias);
-        }
-    }
-    torch::nn::init::normal_(network.finalConv->weight, 0, 0.01);
+/// Nearest labels of every `step`-th pixel along both axes.
+torch::Tensor everyPixel(const torch::Tensor& labels, std::int64_t step) {
+    using torch::indexing::None;
+    const torch::indexing::Slice stride(None, None, step);
+    return labels.index({torch::indexing::Ellipsis, stride, stride}).contiguous();
 }
 
 /// Output channel -> share of the training pixels that belong to it.
@@ -91,12 +83,11 @@ SegmentationTask::SegmentationTask(const TrainRequest& request)
     validationSlices_ = split.validation;
     if (output_ == OutputKind::Softmax && cache_.layerCount() > 1)
         throw UsageError("model.output softmax needs structures that do not overlap; these do: use sigmoid");
-    network_ = buildUNet2d(recipe_.model, static_cast<int>(cache_.labels().size()));
+    network_ = buildUNet(recipe_.model, static_cast<int>(cache_.labels().size()));
     const SliceFormat& format = cache_.format();
     if (format.height % network_->divisor() != 0 || format.width % network_->divisor() != 0)
         throw UsageError(fmt::format("prepare.image_size {}x{} must be divisible by {} for {} encoder levels",
                                      format.height, format.width, network_->divisor(), recipe_.model.features.size()));
-    initialiseWeights(*network_);
     if (recipe_.model.priorBias) initialisePriorBias();
     network_->to(device_);
     for (auto& parameter : network_->parameters())
@@ -164,7 +155,19 @@ torch::Tensor SegmentationTask::nextLoss() {
     auto batch = trainLoader_->next();
     if (!batch) throw WorkError("the slice loader ended before the epoch did");
     const Batch tensors = toTensors(*batch);
-    return segmentationLoss(network_->forward(tensors.images), tensors.labels, loss_);
+    // Deep supervision as nnU-Net weighs it: each halving of the resolution counts half, all together count 1.
+    torch::Tensor loss;
+    double weight = 1, weights = 0;
+    std::int64_t step = 1;
+    for (const torch::Tensor& logits : network_->forwardAll(tensors.images)) {
+        const auto labels = step == 1 ? tensors.labels : everyPixel(tensors.labels, step);
+        const auto part = segmentationLoss(logits, labels, loss_);
+        loss = step == 1 ? part : loss + weight * part;
+        weights += weight;
+        weight /= 2;
+        step *= 2;
+    }
+    return step == 2 ? loss : loss / weights;
 }
 
 ValidationResult SegmentationTask::validate() {

@@ -43,7 +43,7 @@ class SegmentationTask : public TrainingTask {
     torch::Device device_;
     OutputKind output_;
     SegmentationLossOptions loss_;
-    UNet2d network_{nullptr};
+    UNet network_{nullptr};
     std::vector<std::int64_t> trainSlices_;
     std::vector<std::int64_t> validationSlices_;
     double waitedBefore_ = 0;  ///< loader's count at the start of the epoch
