@@ -17,6 +17,7 @@ struct Options {
     std::string input;
     std::string output;
     PredictRequest request;
+    LabelCleanup cleanup;
     bool json = false;
 };
 
@@ -26,6 +27,7 @@ int run(Options& options) {
     const ImageInputs inputs = findImageInputs(options.input);
     request.inputs = inputs.files;
     request.output = options.output;
+    if (options.cleanup.any()) request.cleanup = options.cleanup;
     request.outputIsFolder = inputs.isFolder;
     if (!inputs.isFolder && !isImageName(options.output)) {
         // "out/" or a folder that exists: the file takes the input's name.
@@ -80,6 +82,20 @@ std::function<int()> declare(CLI::App& app) {
            "Probability from which a pixel counts (sigmoid outputs), 0..1; below 0 = as the model's recipe says")
         ->check(CLI::Range(-1.0, 1.0))
         ->type_name("P");
+    LabelCleanup& cleanup = options->cleanup;
+    const std::string cleaning = "Clean the labels (any of these options replaces the recipe's choice)";
+    app.add_flag("--largest-component", cleanup.largestComponent,
+                 "Keep the largest 26-connected component of every structure only")
+        ->group(cleaning);
+    app.add_flag("--fill-holes", cleanup.fillHoles, "Fill background that one structure encloses")->group(cleaning);
+    app.add_option("--remove-small", cleanup.smallVoxels, "Remove 26-connected components of fewer voxels; 0 = off")
+        ->check(CLI::NonNegativeNumber)
+        ->type_name("VOXELS")
+        ->group(cleaning);
+    app.add_option("--smooth", cleanup.smoothMm, "Smooth across slices: Gaussian votes, sigma in mm; 0 = off")
+        ->check(CLI::NonNegativeNumber)
+        ->type_name("MM")
+        ->group(cleaning);
     app.add_flag("--json", options->json, "Print one JSON object with files and times");
     app.footer(
         "Output has the grid, orientation and position of the input, and carries the label names. Files appear under\n"

@@ -30,6 +30,10 @@ auto translatingErrors(Work&& work) {
     }
 }
 
+LabelCleanup cleanupFrom(const PredictSettings& settings) {
+    return {settings.smoothMm, settings.smallVoxels, settings.largestComponent, settings.fillHoles};
+}
+
 class TorchNetworkModule : public NetworkModule {
   public:
     TorchNetworkModule() {
@@ -58,8 +62,11 @@ class TorchNetworkModule : public NetworkModule {
 
     PredictOutcome predict(const PredictRequest& request) override {
         return translatingErrors([&] {
-            SliceSegmenter segmenter(loadModel(request.model), request.segmenter);
-            return predictFiles(segmenter, request);
+            LoadedModel model = loadModel(request.model);
+            PredictRequest complete = request;
+            if (!complete.cleanup) complete.cleanup = cleanupFrom(model.recipe.predict);
+            SliceSegmenter segmenter(std::move(model), request.segmenter);
+            return predictFiles(segmenter, complete);
         });
     }
 

@@ -72,9 +72,10 @@ void predictFile(Segmenter& segmenter, const PredictRequest& request, const fs::
                                                    segmenter.labels());
         sink = [&](int structure, std::int64_t slice, const float* values) { spool->add(structure, slice, values); };
     }
-    const LabelMap labels = segmenter.segment(
+    LabelMap labels = segmenter.segment(
         image, [&] { progress.advance(); }, sink);
     progress.finish();
+    if (request.cleanup) cleanLabels(labels, *request.cleanup);
     if (request.separate) writeMasks(labels, segmenter.labels(), paths.masks);
     if (spool) spool->writeVolumes();
     // Last, so that its presence says that the case is complete.

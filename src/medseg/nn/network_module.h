@@ -6,10 +6,12 @@
 #include <filesystem>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "medseg/dataset/slice_plan.h"
+#include "medseg/imaging/label_cleanup.h"
 #include "medseg/recipe/recipe.h"
 #include "medseg/volume/label_map.h"
 
@@ -68,6 +70,7 @@ struct PredictRequest {
     bool probabilities = false;  ///< also CASE_probabilities/<structure>.nii.gz (float, 0..1)
     bool skipExisting = false;   ///< leave inputs alone whose output exists
     SegmenterOptions segmenter;
+    std::optional<LabelCleanup> cleanup;  ///< of the labels (not of probabilities); unset = as the model's recipe says
 };
 
 struct PredictOutcome {

@@ -218,6 +218,8 @@ void Pipeline::predict() {
     request.segmenter.device = recipe_.device;
     request.segmenter.batchSize = recipe_.predict.batchSize;
     request.segmenter.threshold = recipe_.predict.threshold;
+    request.cleanup = LabelCleanup{recipe_.predict.smoothMm, recipe_.predict.smallVoxels,
+                                   recipe_.predict.largestComponent, recipe_.predict.fillHoles};
     const auto cases = measuredCases(dataset);
     for (const auto& measured : cases) request.inputs.push_back(measured.item.image);
     const PredictOutcome outcome = loadNetworkModule().predict(request);

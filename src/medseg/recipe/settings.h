@@ -229,6 +229,10 @@ struct PredictSettings {
     double threshold = 0.5;
     bool separate = false;
     bool probabilities = false;
+    double smoothMm = 0;
+    int smallVoxels = 0;
+    bool largestComponent = false;
+    bool fillHoles = false;
 };
 
 template <typename Visitor>
@@ -237,6 +241,11 @@ void visitFields(Visitor&& field, PredictSettings& s) {
     field("threshold", s.threshold, "sigmoid outputs: probability from which a pixel counts", between(0, 1));
     field("separate", s.separate, "also write one mask per structure", Allowed{});
     field("probabilities", s.probabilities, "also write one probability volume per structure", Allowed{});
+    field("smooth_mm", s.smoothMm, "Gaussian votes of neighbouring slices on labels, sigma in mm; 0 = off",
+          between(0, 100));
+    field("small_voxels", s.smallVoxels, "remove components of fewer voxels; 0 = off", between(0, 1e9));
+    field("largest_component", s.largestComponent, "keep the largest component of every structure only", Allowed{});
+    field("fill_holes", s.fillHoles, "fill background that one structure encloses", Allowed{});
 }
 
 /// What is measured.
