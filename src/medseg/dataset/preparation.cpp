@@ -2,10 +2,7 @@
 
 #include <algorithm>
 #include <atomic>
-#include <exception>
-#include <mutex>
 #include <optional>
-#include <thread>
 
 #include <fmt/format.h>
 #include <sys/stat.h>
@@ -15,7 +12,6 @@
 #include "medseg/base/files.h"
 #include "medseg/base/interrupt.h"
 #include "medseg/base/logging.h"
-#include "medseg/base/progress.h"
 #include "medseg/base/threads.h"
 #include "medseg/dataset/case_reader.h"
 #include "medseg/dataset/memory_budget.h"
@@ -137,40 +133,15 @@ class Preparation {
           paths_{directory},
           format_(sliceFormatFrom(settings, dataset.labels)),
           budget_(availableMemoryShare()),
-          progress_("prepare", static_cast<std::int64_t>(dataset.cases.size()), "cases"),
-          records_(dataset.cases.size()),
-          problems_(dataset.cases.size()) {}
+          records_(dataset.cases.size()) {}
 
     PreparationResult run() {
         for (const char* folder : {"images", "labels", "counts", "cases"}) createDirectories(paths_.root / folder);
-        const auto workers = std::min<std::size_t>(dataset_.cases.size(), static_cast<std::size_t>(threadCount()));
-        std::vector<std::thread> threads;
-        for (std::size_t i = 1; i < workers; ++i) threads.emplace_back([this] { work(); });
-        work();
-        for (std::thread& thread : threads) thread.join();
-        if (fatal_) std::rethrow_exception(fatal_);
-        progress_.finish();
+        problems_ = forEachCase("prepare", dataset_.cases.size(), [this](std::size_t index) { processCase(index); });
         return finish();
     }
 
   private:
-    void work() {
-        for (std::size_t index = next_++; index < dataset_.cases.size() && !stop_; index = next_++) {
-            try {
-                throwIfInterrupted();
-                processCase(index);
-                progress_.advance();
-            } catch (const DataError& problem) {
-                problems_[index] = problem.what();
-                progress_.advance();
-            } catch (...) {
-                stop_ = true;
-                const std::lock_guard lock(mutex_);
-                if (!fatal_) fatal_ = std::current_exception();
-            }
-        }
-    }
-
     void processCase(std::size_t index) {
         const Case& item = dataset_.cases[index];
         const std::string fingerprint = fingerprintOf(dataset_, item, settings_);
@@ -258,14 +229,9 @@ class Preparation {
     SliceCachePaths paths_;
     SliceFormat format_;
     MemoryBudget budget_;
-    Progress progress_;
     std::vector<std::optional<CachedCase>> records_;
     std::vector<std::string> problems_;
-    std::atomic<std::size_t> next_{0};
     std::atomic<int> prepared_{0}, reused_{0};
-    std::atomic<bool> stop_{false};
-    std::mutex mutex_;
-    std::exception_ptr fatal_;
 };
 
 }  // namespace

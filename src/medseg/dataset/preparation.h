@@ -5,16 +5,12 @@
 #include <string>
 #include <vector>
 
+#include "medseg/dataset/case_pipeline.h"
 #include "medseg/dataset/layout.h"
 #include "medseg/dataset/slice_cache.h"
 #include "medseg/recipe/settings.h"
 
 namespace medseg {
-
-struct CaseFailure {
-    std::string id;
-    std::string message;
-};
 
 struct PreparationResult {
     int prepared = 0;  ///< cases written in this run
