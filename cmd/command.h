@@ -28,6 +28,6 @@ struct CommandRegistration {
 }  // namespace medseg::cli
 
 /// MEDSEG_COMMAND(info, "Describe a file", declareInfo) or with aliases as further string arguments.
-#define MEDSEG_COMMAND(identifier, summary, declare, ...)                                \
-    static const ::medseg::cli::CommandRegistration registration_##identifier(           \
+#define MEDSEG_COMMAND(identifier, summary, declare, ...)                      \
+    static const ::medseg::cli::CommandRegistration registration_##identifier( \
         ::medseg::cli::Command{#identifier, summary, declare, {__VA_ARGS__}})

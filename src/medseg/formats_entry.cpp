@@ -1,10 +1,13 @@
 // The door of libmedseg_formats: what loadFormatsModule() finds.
+#include <fmt/format.h>
 #include <gdcmGlobal.h>
 #include <gdcmTrace.h>
 
 #include "medseg/base/error.h"
 #include "medseg/base/files.h"
 #include "medseg/io/dicom/dicom_series.h"
+#include "medseg/io/dicom/segmentation.h"
+#include "medseg/io/dicom/structure_set.h"
 #include "medseg/io/dicom_paths.h"
 #include "medseg/io/formats_module.h"
 
@@ -24,11 +27,17 @@ class ForeignFormats : public FormatsModule {
     }
 
     ImageHeader readDicomHeader(const fs::path& path, const ReadOptions& options) override {
-        return d::imageHeader(filesOf(path, options), options, path.string());
+        const std::vector<d::DicomFile> files = filesOf(path, options);
+        if (files.front().isSegmentation()) return d::segmentationHeader(onlyOne(files, path), options);
+        if (files.front().isStructureSet()) return d::structureSetHeader(onlyOne(files, path), options);
+        return d::imageHeader(files, options, path.string());
     }
 
     StoredImage readDicom(const fs::path& path, const ReadOptions& options) override {
-        return d::readImages(filesOf(path, options), options, path.string());
+        const std::vector<d::DicomFile> files = filesOf(path, options);
+        if (files.front().isSegmentation()) return d::readSegmentation(onlyOne(files, path), options);
+        if (files.front().isStructureSet()) return d::readStructureSet(onlyOne(files, path), options);
+        return d::readImages(files, options, path.string());
     }
 
     std::vector<DicomSeriesSummary> listDicomSeries(const fs::path& folder) override {
@@ -41,8 +50,16 @@ class ForeignFormats : public FormatsModule {
     static std::vector<d::DicomFile> filesOf(const fs::path& path, const ReadOptions& options) {
         if (fs::is_directory(path)) return d::chooseSeries(d::findSeries(path), options.series, path).files;
         std::vector<d::DicomFile> files{d::readDicomFile(path)};
-        if (files.front().pixels.frames == 0) throw DataError(path.string(), "is a DICOM file without an image");
+        if (files.front().pixels.frames == 0 && !files.front().isStructureSet())
+            throw DataError(path.string(), "is a DICOM file without an image");
         return files;
+    }
+
+    static const d::DicomFile& onlyOne(const std::vector<d::DicomFile>& files, const fs::path& path) {
+        if (files.size() == 1) return files.front();
+        throw DataError(path.string(),
+                        fmt::format("holds {} files with {}: name one of them", files.size(),
+                                    files.front().isSegmentation() ? "segmentations" : "structure sets"));
     }
 };
 

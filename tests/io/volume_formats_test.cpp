@@ -3,9 +3,9 @@
 
 #include <gmock/gmock.h>
 
-#include "medseg/base/error.h"
 #include "medseg/base/files.h"
 #include "medseg/io/image_file.h"
+#include "refusal.h"
 #include "sample_volumes.h"
 #include "temporary_folder.h"
 
@@ -19,14 +19,11 @@ std::filesystem::path writeText(const TemporaryFolder& folder, const std::string
 }
 
 std::string refusal(const std::filesystem::path& path) {
-    try {
-        readStoredImage(path);
-    } catch (const DataError& error) {
-        EXPECT_THAT(error.what(), HasSubstr(path.parent_path().string()));
-        EXPECT_THAT(error.what(), testing::Not(HasSubstr("\n")));
-        return error.what();
+    const std::string message = test::refusalOf([&] { readStoredImage(path); });
+    if (message != "accepted") {
+        EXPECT_THAT(message, HasSubstr(path.parent_path().string()));
     }
-    return "accepted";
+    return message;
 }
 
 template <typename T>

@@ -34,6 +34,11 @@ struct ReadOptions {
     std::string series{};
     /// DICOM series with missing slices: interpolate at even distances instead of refusing them.
     bool allowGaps = false;
+    /// DICOM segmentations and structure sets: the image whose grid they are put on. Structure sets need it unless their
+    /// series lies in the same folder.
+    std::filesystem::path reference{};
+    /// DICOM segmentations and structure sets: only these, by name or number; empty: all.
+    std::vector<std::string> segments{};
 };
 
 /// A folder with DICOM files is an image: one series (dicom_paths.h: STUDY/2 names the second series of STUDY).

@@ -125,7 +125,10 @@ LabelTable namedList(const std::string& name) {
 
 std::optional<LabelMap> readSegmentation(const fs::path& path, const LabelChoice& choice, const fs::path& image) {
     if (path.empty()) return std::nullopt;
-    LabelMap labels = fs::is_directory(path) ? readMasks(path, image) : readLabelMap(path);
+    ReadOptions reading;
+    reading.reference = image;  // for DICOM segments, which go on its grid
+    const bool isMaskFolder = fs::is_directory(path) && !isDicomFolder(path);
+    LabelMap labels = isMaskFolder ? readMasks(path, image) : readLabelMap(path, reading);
     if (labels.table().empty() && !choice.nameList.empty()) labels.setTable(namedList(choice.nameList));
     return labels;
 }

@@ -1,15 +1,13 @@
 // What a DICOM file says about its images, before any pixel is decoded.
 #pragma once
 
+#include <array>
 #include <filesystem>
-#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
 
-#include <gdcmReader.h>
-
-#include "medseg/volume/geometry.h"
+#include "medseg/io/dicom/dicom_data.h"
 
 namespace medseg::dicom {
 
@@ -51,11 +49,7 @@ struct DicomFile {
     bool isStructureSet() const;
 };
 
-/// The elements of a file, all or only those before the pixel data. Throws DataError: missing, damaged, not DICOM.
-std::unique_ptr<gdcm::Reader> openDicom(const std::filesystem::path& path, bool withPixels);
-
-/// Throws DataError.
+/// Throws DataError: missing, damaged, not DICOM, impossible sizes.
 DicomFile readDicomFile(const std::filesystem::path& path);
-DicomFile describeDicom(const gdcm::File& file, const std::filesystem::path& path);
 
 }  // namespace medseg::dicom

@@ -1,16 +1,16 @@
 #include "medseg/io/dicom/dicom_pixels.h"
 
+#include <algorithm>
 #include <cmath>
-#include <fstream>
+#include <cstring>
 #include <limits>
 
 #include <fmt/format.h>
-#include <gdcmImageReader.h>
 
 #include "medseg/base/error.h"
 #include "medseg/base/files.h"
 #include "medseg/base/interrupt.h"
-#include "medseg/io/dicom/dicom_lengths.h"
+#include "medseg/io/dicom/compressed_pixels.h"
 #include "medseg/volume/voxel_types.h"
 
 namespace medseg::dicom {
@@ -19,7 +19,7 @@ namespace {
 /// Compressed images of nothing are tiny: sizes below this need no justification, above it the file's length times the
 /// factor must reach them.
 constexpr std::uint64_t kFreeBytes = std::uint64_t{64} << 20, kMaxExpansion = 1000;
-constexpr std::uint64_t kSlackBytes = 1;  // a padding byte that is missing
+constexpr Tag kPixelData = 0x7fe00010;
 
 struct Range {
     double low = 0, high = 0;
@@ -46,7 +46,7 @@ bool isWhole(double value) {
     return value == std::floor(value);
 }
 
-/// Pixels of type In, as GDCM decoded them, to voxels of type T.
+/// Pixels of type In to voxels of type T.
 template <typename In, typename T>
 bool convertPixels(const In* pixels, std::size_t count, double slope, double inter, T* voxels) {
     bool fits = true;
@@ -63,60 +63,54 @@ bool convertPixels(const In* pixels, std::size_t count, double slope, double int
     return fits;
 }
 
-struct DecodedPixels {
-    gdcm::PixelFormat format;
-    std::vector<char> bytes;
+/// Pixels in native byte order, in their document or decoded.
+struct PixelBytes {
+    ByteSpan bytes;
+    int bits = 16;
+    bool isSigned = false;
 };
 
-DecodedPixels decode(const DicomFile& file) {
-    const std::string name = file.path.string();
-    {
-        const MappedFile mapped(file.path);
-        checkDicomLengths(mapped.bytes(), name);
-    }
-    std::ifstream stream(file.path, std::ios::binary);
-    gdcm::ImageReader reader;
-    reader.SetStream(stream);
-    DecodedPixels decoded;
-    try {
-        if (!reader.Read()) throw DataError(name, "its pixel data cannot be read: damaged, or an unsupported encoding");
-        const gdcm::Image& image = reader.GetImage();
-        decoded.format = image.GetPixelFormat();
-        const unsigned int* size = image.GetDimensions();
-        const std::uint64_t frames = image.GetNumberOfDimensions() > 2 ? size[2] : 1;
-        const std::uint64_t wanted = std::uint64_t{size[0]} * size[1] * frames * decoded.format.GetPixelSize();
-        if (size[0] != static_cast<unsigned>(file.pixels.columns) ||
-            size[1] != static_cast<unsigned>(file.pixels.rows) ||
-            frames != static_cast<std::uint64_t>(file.pixels.frames) || decoded.format.GetSamplesPerPixel() != 1)
-            throw DataError(name, "its pixel data have another size than its header says");
-        if (image.GetBufferLength() < wanted) throw DataError(name, "truncated: pixels are missing");
-        decoded.bytes.resize(image.GetBufferLength());
-        if (!image.GetBuffer(decoded.bytes.data()))
-            throw DataError(name, fmt::format("its pixel data ({}) cannot be decoded: damaged or truncated",
-                                              transferSyntaxName(file.transferSyntax)));
-    } catch (const Error&) {
-        throw;
-    } catch (const std::exception& problem) {
-        throw DataError(name, "its pixel data cannot be decoded: damaged or truncated");
-    }
-    return decoded;
-}
-
 template <typename In, typename T>
-void scatter(const DecodedPixels& decoded, const DicomFile& file, bool applied, const std::vector<T*>& targets) {
+void scatter(ByteSpan bytes, const DicomFile& file, bool applied, const std::vector<T*>& targets) {
     const std::size_t count =
         static_cast<std::size_t>(file.pixels.rows) * static_cast<std::size_t>(file.pixels.columns);
-    const In* pixels = reinterpret_cast<const In*>(decoded.bytes.data());
+    if (bytes.size() < count * file.frames.size() * sizeof(In))
+        throw DataError(
+            file.path.string(),
+            fmt::format("truncated: {} x {} pixels in {} frames need {} bytes, {} are there", file.pixels.columns,
+                        file.pixels.rows, file.pixels.frames, count * file.frames.size() * sizeof(In), bytes.size()));
+    std::vector<In> pixels(count);  // the document may be unaligned
     for (std::size_t f = 0; f < targets.size(); ++f) {
         if (targets[f] == nullptr) continue;
+        std::memcpy(pixels.data(), bytes.data() + f * count * sizeof(In), count * sizeof(In));
         const Frame& frame = file.frames[f];
         const double slope = applied ? frame.slope : 1, inter = applied ? frame.inter : 0;
-        if (!convertPixels(pixels + f * count, count, slope, inter, targets[f]))
+        if (!convertPixels(pixels.data(), count, slope, inter, targets[f]))
             throw DataError(file.path.string(),
                             fmt::format("holds pixels beyond its {} bits: damaged, or its BitsStored "
                                         "is wrong",
                                         file.pixels.bitsStored));
     }
+}
+
+template <typename T>
+void scatterAny(const PixelBytes& pixels, const DicomFile& file, bool applied, const std::vector<T*>& targets) {
+    if (pixels.bits == 8)
+        return pixels.isSigned ? scatter<std::int8_t>(pixels.bytes, file, applied, targets)
+                               : scatter<std::uint8_t>(pixels.bytes, file, applied, targets);
+    if (pixels.bits == 16)
+        return pixels.isSigned ? scatter<std::int16_t>(pixels.bytes, file, applied, targets)
+                               : scatter<std::uint16_t>(pixels.bytes, file, applied, targets);
+    return pixels.isSigned ? scatter<std::int32_t>(pixels.bytes, file, applied, targets)
+                           : scatter<std::uint32_t>(pixels.bytes, file, applied, targets);
+}
+
+std::vector<std::uint8_t> swapped(ByteSpan bytes, std::size_t size) {
+    std::vector<std::uint8_t> result(bytes.begin(), bytes.end());
+    for (std::size_t i = 0; i + size <= result.size(); i += size)
+        std::reverse(result.begin() + static_cast<std::ptrdiff_t>(i),
+                     result.begin() + static_cast<std::ptrdiff_t>(i + size));
+    return result;
 }
 
 }  // namespace
@@ -144,8 +138,7 @@ void requireReadablePixels(const DicomFile& file) {
     const PixelLayout& pixels = file.pixels;
     if (pixels.samples != 1 || pixels.photometric.starts_with("PALETTE"))
         throw DataError(name, fmt::format("holds RGB colours ({}), not intensities or labels", pixels.photometric));
-    if (pixels.bitsAllocated != 8 && pixels.bitsAllocated != 12 && pixels.bitsAllocated != 16 &&
-        pixels.bitsAllocated != 32)
+    if (pixels.bitsAllocated != 8 && pixels.bitsAllocated != 16 && pixels.bitsAllocated != 32)
         throw DataError(name, fmt::format("pixels of {} bits are not supported", pixels.bitsAllocated));
     if (file.isMosaic)
         throw DataError(name,
@@ -156,7 +149,7 @@ void requireReadablePixels(const DicomFile& file) {
     const std::uint64_t present = fs::file_size(file.path);
     const bool plain = file.transferSyntax == "1.2.840.10008.1.2" || file.transferSyntax == "1.2.840.10008.1.2.1" ||
                        file.transferSyntax == "1.2.840.10008.1.2.2";
-    if (plain ? bytes > present + kSlackBytes : bytes > kFreeBytes && bytes / kMaxExpansion > present)
+    if (plain ? bytes > present : bytes > kFreeBytes && bytes / kMaxExpansion > present)
         throw DataError(name, fmt::format("truncated: {} x {} pixels in {} frames need {} bytes, the file has {}",
                                           pixels.columns, pixels.rows, pixels.frames, bytes, present));
 }
@@ -164,26 +157,19 @@ void requireReadablePixels(const DicomFile& file) {
 template <typename T>
 void decodeFrames(const DicomFile& file, bool applied, const std::vector<T*>& targets) {
     throwIfInterrupted();
-    const DecodedPixels decoded = decode(file);
-    switch (decoded.format.GetScalarType()) {
-        case gdcm::PixelFormat::UINT8:
-            return scatter<std::uint8_t>(decoded, file, applied, targets);
-        case gdcm::PixelFormat::INT8:
-            return scatter<std::int8_t>(decoded, file, applied, targets);
-        case gdcm::PixelFormat::UINT12:
-        case gdcm::PixelFormat::UINT16:
-            return scatter<std::uint16_t>(decoded, file, applied, targets);
-        case gdcm::PixelFormat::INT12:
-        case gdcm::PixelFormat::INT16:
-            return scatter<std::int16_t>(decoded, file, applied, targets);
-        case gdcm::PixelFormat::UINT32:
-            return scatter<std::uint32_t>(decoded, file, applied, targets);
-        case gdcm::PixelFormat::INT32:
-            return scatter<std::int32_t>(decoded, file, applied, targets);
-        default:
-            break;
+    const Document document(file.path);
+    const Element* element = document.data().find(kPixelData);
+    if (element == nullptr) throw DataError(file.path.string(), "holds no pixel data");
+    if (element->isEncapsulated) {
+        const DecodedPixels decoded = decodeCompressed(file, *element);
+        return scatterAny({decoded.memory->bytes().subspan(decoded.offset), decoded.bits, decoded.isSigned}, file,
+                          applied, targets);
     }
-    throw DataError(file.path.string(), "pixels of this type are not supported");
+    const PixelLayout& pixels = file.pixels;
+    if (document.data().byteOrder() == nativeByteOrder() || pixels.bitsAllocated == 8)
+        return scatterAny({element->value, pixels.bitsAllocated, pixels.isSigned}, file, applied, targets);
+    const auto native = swapped(element->value, static_cast<std::size_t>(pixels.bitsAllocated / 8));
+    scatterAny({native, pixels.bitsAllocated, pixels.isSigned}, file, applied, targets);
 }
 
 template void decodeFrames(const DicomFile&, bool, const std::vector<std::uint8_t*>&);

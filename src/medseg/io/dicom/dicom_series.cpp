@@ -115,9 +115,12 @@ ImageHeader headerOf(const std::vector<DicomFile>& files, const SeriesGrid& grid
     header.slope = scaling.slope;
     header.inter = scaling.inter;
     header.hasScaling = scaling.slope != 1 || scaling.inter != 0;
-    header.notes.push_back(fmt::format("series {}{}, {} files, {}", file.series,
-                                       file.description.empty() ? "" : fmt::format(" \"{}\"", file.description),
-                                       files.size(), transferSyntaxName(file.transferSyntax)));
+    const auto part = [](const char* pattern, const std::string& value) {
+        return value.empty() ? std::string() : fmt::format(fmt::runtime(pattern), value);
+    };
+    header.notes.push_back(fmt::format("series{}{}: {} file{}, {}", part(" {}", file.series),
+                                       part(" \"{}\"", file.description), files.size(), files.size() == 1 ? "" : "s",
+                                       transferSyntaxName(file.transferSyntax)));
     if (scaling.applied && (file.frames.front().slope != 1 || file.frames.front().inter != 0))
         header.notes.push_back(fmt::format("rescaled: value = stored * {:.9g} + {:.9g}{}", file.frames.front().slope,
                                            file.frames.front().inter,
@@ -146,8 +149,9 @@ std::vector<Series> findSeries(const std::filesystem::path& folder) {
         series.files.push_back(std::move(file));
     }
     if (byUid.empty())
-        throw DataError(folder.string(), others > 0 ? fmt::format("its {} DICOM files hold no images", others)
-                                                    : std::string("is a directory without DICOM files: name a file in it"));
+        throw DataError(folder.string(), others > 0
+                                             ? fmt::format("its {} DICOM files hold no images", others)
+                                             : std::string("is a directory without DICOM files: name a file in it"));
     std::vector<Series> all;
     for (auto& [uid, series] : byUid) {
         const DicomFile& file = series.files.front();
