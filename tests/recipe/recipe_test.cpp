@@ -56,7 +56,7 @@ TEST_F(RecipeFile, WrongTypesAndRangesAreRefused) {
     EXPECT_THAT(errorOf("train:\n  epochs: many\n"),
                 HasSubstr(":2: train.epochs: expected a whole number, found \"many\""));
     EXPECT_THAT(errorOf("train:\n  epochs: 0\n"), HasSubstr("train.epochs: 0 is outside 1..1e+06"));
-    EXPECT_THAT(errorOf("train:\n  loss: hinge\n"), HasSubstr("\"hinge\" is none of: bce, dice"));
+    EXPECT_THAT(errorOf("train:\n  loss: hinge\n"), HasSubstr("\"hinge\" is none of: bce, ce"));
     EXPECT_THAT(errorOf("prepare:\n  window: [1, 2, 3]\n"), HasSubstr("expected 2 values, found 3"));
     EXPECT_THAT(errorOf("train: [1\n"), HasSubstr("not valid YAML"));
     EXPECT_THAT(errorOf("", {"nonsense"}), HasSubstr("key=value"));

@@ -1,4 +1,4 @@
-// exp() that compilers vectorise: accurate to about 2 units in the last place of float.
+// exp() and log(1 + x) that compilers vectorise: accurate to about 2 units in the last place of float.
 #pragma once
 
 #include <algorithm>
@@ -9,7 +9,7 @@ namespace medseg {
 
 /// e^x for x in [-87, 88] (clamped outside). Cody-Waite reduction and a degree-6 polynomial (minimax on [-ln2/2,
 /// ln2/2]).
-inline float vectorExp(float x) {
+[[gnu::always_inline]] inline float vectorExp(float x) {
     constexpr float kLog2e = 1.44269504088896341f;
     constexpr float kLn2High = 0.693359375f;
     constexpr float kLn2Low = -2.12194440e-4f;
@@ -26,6 +26,20 @@ inline float vectorExp(float x) {
     p = p * r * r + r + 1.0f;
     const auto exponent = static_cast<std::int32_t>(n) + 127;
     return p * std::bit_cast<float>(exponent << 23);
+}
+
+/// log(1 + e) for e in [0, 1]: 2 atanh(e / (2 + e)) as a power series, whose argument is at most 1/3.
+[[gnu::always_inline]] inline float vectorLog1p(float e) {
+    const float z = e / (2.0f + e);
+    const float z2 = z * z;
+    float p = 1.0f / 15;
+    p = p * z2 + 1.0f / 13;
+    p = p * z2 + 1.0f / 11;
+    p = p * z2 + 1.0f / 9;
+    p = p * z2 + 1.0f / 7;
+    p = p * z2 + 1.0f / 5;
+    p = p * z2 + 1.0f / 3;
+    return 2.0f * (z + z * z2 * p);
 }
 
 }  // namespace medseg

@@ -139,6 +139,16 @@ struct TrainSettings {
     std::string loss = "bce";
     double diceWeight = 1.0;
     bool presentOnly = true;
+    bool dicePerImage = false;
+    bool diceBackground = false;
+    bool diceSquared = false;
+    bool diceJaccard = false;
+    std::array<double, 2> tversky{0.3, 0.7};
+    double focalGamma = 2.0;
+    double focalAlpha = -1;
+    std::string classWeights = "none";
+    std::vector<std::string> structureWeights;
+    std::string ignoreLabel;
     std::string optimizer = "adam";
     double learningRate = 1e-3;
     std::array<double, 2> betas{0.9, 0.999};
@@ -162,10 +172,28 @@ template <typename Visitor>
 void visitFields(Visitor&& field, TrainSettings& s) {
     field("epochs", s.epochs, "passes over the training slices", between(1, 1e6));
     field("batch_size", s.batchSize, "slices a step", between(1, 4096));
-    field("loss", s.loss, "bce and dice on sigmoid outputs, ce on softmax outputs",
-          oneOf({"bce", "dice", "bce_dice", "ce", "ce_dice"}));
-    field("dice_weight", s.diceWeight, "weight of the Dice term beside BCE or CE", between(0, 1e3));
-    field("present_only", s.presentOnly, "Dice term over structures that occur in the batch only", Allowed{});
+    field("loss", s.loss, "bce on sigmoid outputs, ce on softmax outputs, the others on both; A_B is the sum of both",
+          oneOf({"bce", "ce", "focal", "dice", "generalized_dice", "tversky", "bce_dice", "ce_dice", "focal_dice",
+                 "bce_generalized_dice", "ce_generalized_dice", "focal_generalized_dice", "bce_tversky", "ce_tversky",
+                 "focal_tversky"}));
+    field("dice_weight", s.diceWeight, "weight of the Dice or Tversky term beside BCE, CE or focal", between(0, 1e3));
+    field("present_only", s.presentOnly, "Dice or Tversky term over structures that occur in the batch only",
+          Allowed{});
+    field("dice_per_image", s.dicePerImage, "Dice or Tversky term of each slice; else of the whole batch at once",
+          Allowed{});
+    field("dice_background", s.diceBackground, "softmax outputs: background has a Dice or Tversky term too", Allowed{});
+    field("dice_squared", s.diceSquared, "Dice with squared probabilities in the denominator", Allowed{});
+    field("dice_jaccard", s.diceJaccard, "soft intersection over union instead of Dice", Allowed{});
+    field("tversky", s.tversky, "tversky: weights of false positives and false negatives", between(0, 10));
+    field("focal_gamma", s.focalGamma, "focal: exponent that plays easy pixels down", between(0, 10));
+    field("focal_alpha", s.focalAlpha, "focal: weight of structures against what is outside them; -1: none",
+          between(-1, 1));
+    field("class_weights", s.classWeights,
+          "weights of the structures from the training slices: inverse (median over own frequency), log (1 / ln(1.02 + "
+          "frequency)), effective (number of slices, beta 0.999)",
+          oneOf({"none", "inverse", "log", "effective"}));
+    field("structure_weights", s.structureWeights, "further factors by name: [liver=0.5, spleen=2]", Allowed{});
+    field("ignore_label", s.ignoreLabel, "structure that marks pixels without annotation: they are left out", Allowed{});
     field("optimizer", s.optimizer, "optimiser", oneOf({"adam", "adamw", "sgd"}));
     field("learning_rate", s.learningRate, "first (plateau, constant) or highest (cosine, poly, one_cycle) step size",
           between(0, 10));

@@ -12,27 +12,12 @@
 #include "medseg/dataset/split.h"
 #include "medseg/nn/coordinates.h"
 #include "medseg/nn/device.h"
+#include "medseg/train/loss_settings.h"
 
 namespace medseg {
 namespace {
 
 constexpr double kOverlapThreshold = 0.5;
-
-SegmentationLossOptions lossOptions(const Recipe& recipe) {
-    const TrainSettings& train = recipe.train;
-    const bool softmaxLoss = train.loss == "ce" || train.loss == "ce_dice";
-    const bool softmaxOutput = outputKindOf(recipe.model) == OutputKind::Softmax;
-    if (train.loss != "dice" && softmaxLoss != softmaxOutput)
-        throw UsageError(fmt::format("train.loss {} does not go with model.output {}: use {}", train.loss,
-                                     recipe.model.output,
-                                     softmaxOutput ? "ce, ce_dice or dice" : "bce, bce_dice or dice"));
-    SegmentationLossOptions options;
-    options.output = outputKindOf(recipe.model);
-    options.crossEntropyWeight = train.loss == "dice" ? 0 : 1;
-    options.diceWeight = train.loss.find("dice") != std::string::npos ? train.diceWeight : 0;
-    options.presentOnly = train.presentOnly;
-    return options;
-}
 
 LoaderSettings loaderSettings(const Recipe& recipe, bool training) {
     LoaderSettings settings;
@@ -50,20 +35,6 @@ torch::Tensor everyPixel(const torch::Tensor& labels, std::int64_t step) {
     return labels.index({torch::indexing::Ellipsis, stride, stride}).contiguous();
 }
 
-/// Output channel -> share of the training pixels that belong to it.
-std::vector<double> channelFrequencies(const SliceCache& cache, const std::vector<std::int64_t>& slices,
-                                       OutputKind output) {
-    std::vector<double> pixels(cache.labels().size() + 1, 0.0);
-    for (const std::int64_t slice : slices) {
-        const auto counts = cache.labelCounts(slice);
-        for (std::size_t id = 0; id < pixels.size(); ++id) pixels[id] += counts[id];
-    }
-    const double total = static_cast<double>(slices.size()) * static_cast<double>(cache.format().pixelCount());
-    for (double& count : pixels) count = (count + 1) / (total + static_cast<double>(pixels.size()));
-    if (output == OutputKind::Sigmoid) pixels.erase(pixels.begin());
-    return pixels;
-}
-
 void writeLabelMapJson(const fs::path& file, const LabelTable& labels) {
     nlohmann::ordered_json map;
     for (const Label& label : labels.labels()) map[label.name] = label.id - 1;
@@ -77,18 +48,21 @@ SegmentationTask::SegmentationTask(const TrainRequest& request)
       cache_(request.cache),
       device_(deviceFromName(recipe_.device)),
       output_(outputKindOf(recipe_.model)),
-      loss_(lossOptions(recipe_)) {
+      loss_(lossOptions(recipe_, cache_.labels())) {
     const SliceSplit split = splitSlices(cache_, recipe_.data, recipe_.seed);
     trainSlices_ = split.training;
     validationSlices_ = split.validation;
     if (output_ == OutputKind::Softmax && cache_.layerCount() > 1)
         throw UsageError("model.output softmax needs structures that do not overlap; these do: use sigmoid");
+    const StructureStatistics statistics = structureStatistics(cache_, trainSlices_);
+    warnOfAbsentStructures(statistics, cache_.labels());
+    loss_.classWeights = classWeights(recipe_.train, cache_.labels(), statistics, output_);
     network_ = buildUNet(recipe_.model, static_cast<int>(cache_.labels().size()));
     const SliceFormat& format = cache_.format();
     if (format.height % network_->divisor() != 0 || format.width % network_->divisor() != 0)
         throw UsageError(fmt::format("prepare.image_size {}x{} must be divisible by {} for {} encoder levels",
                                      format.height, format.width, network_->divisor(), recipe_.model.features.size()));
-    if (recipe_.model.priorBias) initialisePriorBias();
+    if (recipe_.model.priorBias) initialisePriorBias(statistics);
     network_->to(device_);
     for (auto& parameter : network_->parameters())
         if (parameter.dim() == 4) parameter.set_data(parameter.contiguous(torch::MemoryFormat::ChannelsLast));
@@ -110,9 +84,9 @@ SegmentationTask::SegmentationTask(const TrainRequest& request)
     writeTextFile(request.output / "recipe.yaml", recipeToYaml(recipe_));
 }
 
-void SegmentationTask::initialisePriorBias() {
+void SegmentationTask::initialisePriorBias(const StructureStatistics& statistics) {
     torch::NoGradGuard noGradient;
-    const auto frequencies = channelFrequencies(cache_, trainSlices_, output_);
+    const auto frequencies = channelFrequencies(statistics, output_);
     auto bias = network_->finalConv->bias;
     for (std::size_t c = 0; c < frequencies.size(); ++c) {
         const double p = frequencies[c];
@@ -182,7 +156,7 @@ ValidationResult SegmentationTask::validate() {
         const auto logits = network_->forward(tensors.images);
         lossSum += segmentationLoss(logits, tensors.labels, loss_).item<double>() * static_cast<double>(batch->count);
         slices += batch->count;
-        countOverlap(logits, tensors.labels, output_, kOverlapThreshold, counts);
+        countOverlap(logits, tensors.labels, output_, kOverlapThreshold, counts, loss_.ignoreLabel);
     }
     return {lossSum / static_cast<double>(slices), meanDice(counts)};
 }

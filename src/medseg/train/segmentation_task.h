@@ -7,6 +7,7 @@
 #include "medseg/dataset/slice_loader.h"
 #include "medseg/nn/model_file.h"
 #include "medseg/nn/network_module.h"
+#include "medseg/train/loss_settings.h"
 #include "medseg/train/training_task.h"
 
 namespace medseg {
@@ -36,7 +37,7 @@ class SegmentationTask : public TrainingTask {
     /// The label tensor may view the batch's memory.
     Batch toTensors(SliceBatch& batch) const;
     std::int64_t sourceSliceCount(std::int64_t slice) const;
-    void initialisePriorBias();
+    void initialisePriorBias(const StructureStatistics& statistics);
 
     Recipe recipe_;
     SliceCache cache_;
