@@ -14,23 +14,31 @@ inline double softplus(double x) {
 }
 
 /// sum_c weight[c] p^gamma softplus(x): the loss of channels that the pixel does not belong to. Fills `p`.
-inline double focalNegatives(const float* x, float* p, const float* weight, float gamma, std::int64_t channels) {
-    float sum = 0;
-#pragma omp simd reduction(+ : sum)
+[[gnu::noinline]] inline double focalNegatives(const float* x, float* p, const float* weight, float gamma,
+                                               std::int64_t channels) {
+#pragma GCC ivdep
     for (std::int64_t c = 0; c < channels; ++c) {
         const float e = vectorExp(-std::abs(x[c]));
-        const float logarithm = vectorLog1p(e), inverse = 1.0f / (1.0f + e);
+        const float logarithm = vectorLog1p(e);
+        const float power = vectorExp(-gamma * (std::max(-x[c], 0.0f) + logarithm));  // p^gamma
+        p[c] = weight[c] * power * (std::max(x[c], 0.0f) + logarithm);
+    }
+    float sum = 0;
+#pragma omp simd reduction(+ : sum)
+    for (std::int64_t c = 0; c < channels; ++c) sum += p[c];
+#pragma GCC ivdep
+    for (std::int64_t c = 0; c < channels; ++c) {
+        const float e = vectorExp(-std::abs(x[c]));
+        const float inverse = 1.0f / (1.0f + e);
         p[c] = x[c] >= 0 ? inverse : e * inverse;
-        const float negativeLogP = std::max(-x[c], 0.0f) + logarithm;  // softplus(-x)
-        sum += weight[c] * vectorExp(-gamma * negativeLogP) * (std::max(x[c], 0.0f) + logarithm);
     }
     return sum;
 }
 
 /// Replaces p by the gradient of scale * focalNegatives() and of the overlap term's constant part (times 2 p when
 /// `squared`).
-inline void focalGradient(const float* x, float* p, const float* weight, float gamma, float scale,
-                          const float* constant, bool squared, std::int64_t channels) {
+[[gnu::noinline]] inline void focalGradient(const float* x, float* p, const float* weight, float gamma, float scale,
+                                            const float* constant, bool squared, std::int64_t channels) {
 #pragma GCC ivdep
     for (std::int64_t c = 0; c < channels; ++c) {
         const float logarithm = vectorLog1p(vectorExp(-std::abs(x[c])));
