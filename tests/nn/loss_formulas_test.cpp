@@ -211,6 +211,17 @@ TEST(SegmentationLoss, ABatchThatIsIgnoredWhollyHasNoLossAndNoGradient) {
     }
 }
 
+TEST(SegmentationLoss, VolumesAreTallSlices) {
+    torch::manual_seed(6);
+    auto logits = torch::randn({2, 3, 4, 5, 6}).requires_grad_();
+    const auto labels = torch::randint(0, 4, {2, 1, 4, 5, 6}).to(torch::kUInt8);
+    const SegmentationLossOptions options{OutputKind::Sigmoid, 1, 1};
+    const auto loss = segmentationLoss(logits, labels, options);
+    const auto flat = segmentationLoss(logits.reshape({2, 3, 20, 6}), labels.reshape({2, 1, 20, 6}), options);
+    EXPECT_EQ(loss.item<float>(), flat.item<float>());
+    EXPECT_EQ(torch::autograd::grad({loss}, {logits})[0].sizes(), logits.sizes());
+}
+
 TEST(CountOverlap, LeavesIgnoredPixelsOut) {
     const auto labels = torch::tensor({1, 1, 2, 2}, torch::kInt).to(torch::kUInt8).view({1, 1, 1, 4});
     const auto logits = torch::full({1, 2, 1, 4}, 5.0);

@@ -104,6 +104,7 @@ torch::Tensor overlapTerm(const torch::Tensor& probability, const DenseTargets& 
 
 torch::Tensor segmentationLoss(const torch::Tensor& logits, const torch::Tensor& labels,
                                const SegmentationLossOptions& options) {
+    if (logits.dim() == 5) return segmentationLoss(logits.flatten(2, 3), labels.flatten(2, 3), options);
     if (logits.is_cpu() && logits.scalar_type() == torch::kFloat) return fusedSegmentationLoss(logits, labels, options);
     return segmentationLossReference(logits, labels, options);
 }

@@ -49,10 +49,11 @@ struct SegmentationLossOptions {
     int ignoreLabel = -1;  ///< pixels that any layer gives this structure id are left out everywhere; -1: none
 };
 
-/// `logits`: float (batch, channels, height, width). `labels`: uint8 or int16 (batch, layers, height, width); a value
-/// is a structure id (0 = background, bit pattern unsigned); a pixel belongs to every structure that one of its layers
-/// names. Softmax takes one layer. Returns a scalar with gradient. CPU: one fused pass forward and one backward, bound
-/// by memory; elsewhere torch operations. Both give the same values. A batch without any pixel that counts has loss 0.
+/// `logits`: float (batch, channels, [depth,] height, width). `labels`: uint8 or int16 (batch, layers, [depth,] height,
+/// width); a value is a structure id (0 = background, bit pattern unsigned); a pixel belongs to every structure that
+/// one of its layers names. Softmax takes one layer. Returns a scalar with gradient. CPU: one fused pass forward and
+/// one backward, bound by memory; elsewhere torch operations. Both give the same values. A batch without any pixel that
+/// counts has loss 0.
 torch::Tensor segmentationLoss(const torch::Tensor& logits, const torch::Tensor& labels,
                                const SegmentationLossOptions& options);
 
