@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <cerrno>
 #include <exception>
 #include <mutex>
 #include <optional>
@@ -31,20 +32,19 @@ using Json = nlohmann::ordered_json;
 /// Two processes in one folder would sweep each other's temporary files.
 class FolderLock {
   public:
-    explicit FolderLock(const fs::path& folder) {
-        const fs::path file = folder / ".lock";
-        descriptor_ = ::open(file.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0644);
-        if (descriptor_ < 0) throw WorkError(folder.string(), "cannot be written to");
-        if (::flock(descriptor_, LOCK_EX | LOCK_NB) == 0) return;
+    explicit FolderLock(const fs::path& folder) : descriptor_(::open(folder.c_str(), O_RDONLY | O_CLOEXEC)) {
+        if (descriptor_ < 0 || ::flock(descriptor_, LOCK_EX | LOCK_NB) == 0 || errno != EWOULDBLOCK) return;
         ::close(descriptor_);
         throw WorkError(folder.string(), "another medseg is preparing into this folder: wait for it or choose another");
     }
-    ~FolderLock() { ::close(descriptor_); }
+    ~FolderLock() {
+        if (descriptor_ >= 0) ::close(descriptor_);
+    }
     FolderLock(const FolderLock&) = delete;
     FolderLock& operator=(const FolderLock&) = delete;
 
   private:
-    int descriptor_ = -1;
+    int descriptor_;  // the folder itself; where the file system has no locks, there is none
 };
 
 void requireIds(const std::vector<PipelineCase>& cases) {

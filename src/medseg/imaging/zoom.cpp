@@ -127,9 +127,13 @@ Volume<T> resizeVolume(const Volume<T>& volume, const Index3& size, const Resize
     else
         resampleSeparable(volume.data(), volume.size(), maps, options.fill, out.data());
     if (options.clip) {
-        ValueRange range = finiteRange(volume.voxels());
-        if (options.boundary == Boundary::Constant)
-            range = {std::min(range.low, options.fill), std::max(range.high, options.fill)};
+        ValueRange range = finiteRange(std::span<const T>(volume.voxels()));
+        // scikit-image lets the fill value stand, and everything up to it, but only if the result goes as far.
+        if (options.boundary == Boundary::Constant && (options.fill < range.low || options.fill > range.high)) {
+            const ValueRange reached = finiteRange(std::span<const T>(out.voxels()));
+            if (reached.low <= options.fill && options.fill <= reached.high)
+                range = {std::min(range.low, options.fill), std::max(range.high, options.fill)};
+        }
         clipTo(out, range.low, range.high);
     }
     return out;

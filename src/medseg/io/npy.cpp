@@ -117,23 +117,23 @@ std::size_t checkedDataSize(const NpyHeader& header, std::uint64_t available, co
     return static_cast<std::size_t>(*needed);
 }
 
-std::string serializedHeader(const NpyArray& array) {
-    const std::string shape =  // (3,) but (3, 4)
-        fmt::format("{}{}", fmt::join(array.shape, ", "), array.shape.size() == 1 ? "," : "");
+ByteSpan asBytes(const std::string& text) {
+    return {reinterpret_cast<const std::uint8_t*>(text.data()), text.size()};
+}
+
+}  // namespace
+
+std::string npyHeaderText(NpyType type, const std::vector<std::int64_t>& shape) {
+    const std::string extents =  // (3,) but (3, 4)
+        fmt::format("{}{}", fmt::join(shape, ", "), shape.size() == 1 ? "," : "");
     const std::string text =
-        fmt::format("{{'descr': '{}', 'fortran_order': False, 'shape': ({}), }}", descriptorOf(array.type), shape);
+        fmt::format("{{'descr': '{}', 'fortran_order': False, 'shape': ({}), }}", descriptorOf(type), extents);
     // numpy pads so that the data start at a multiple of 64.
     constexpr std::size_t kPrefix = 10, kAlignment = 64;
     const std::size_t padded = (kPrefix + text.size() + kAlignment) / kAlignment * kAlignment - kPrefix;
     return fmt::format("\x93NUMPY\x01{}{}{}{:<{}}\n", '\0', static_cast<char>(padded & 0xff),
                        static_cast<char>(padded >> 8), text, padded - 1);
 }
-
-ByteSpan asBytes(const std::string& text) {
-    return {reinterpret_cast<const std::uint8_t*>(text.data()), text.size()};
-}
-
-}  // namespace
 
 std::string npyTypeName(NpyType type) {
     return factsOf(type).name;
@@ -218,7 +218,7 @@ NpyArray readNpy(const std::filesystem::path& path) {
 
 void writeNpy(const std::filesystem::path& path, const NpyArray& array) {
     AtomicFile file(path);
-    const auto header = serializedHeader(array);
+    const auto header = npyHeaderText(array.type, array.shape);
     file.write(header);
     file.write(array.bytes.data(), array.bytes.size());
     file.commit();
@@ -268,11 +268,17 @@ NpyArray NpzFile::read(const std::string& name) const {
 }
 
 void writeNpz(const std::filesystem::path& path, const std::map<std::string, NpyArray>& arrays, bool compress) {
+    std::vector<NpzMember> members;
+    for (const auto& [name, array] : arrays) members.push_back({name, array.type, array.shape, array.bytes});
+    writeNpz(path, members, compress);
+}
+
+void writeNpz(const std::filesystem::path& path, const std::vector<NpzMember>& members, bool compress) {
     ZipWriter zip(path);
-    for (const auto& [name, array] : arrays) {
-        const std::string header = serializedHeader(array);
-        const std::array<ByteSpan, 2> parts{asBytes(header), array.bytes};
-        zip.addParts(name + std::string(kMemberEnding), parts,
+    for (const NpzMember& member : members) {
+        const std::string header = npyHeaderText(member.type, member.shape);
+        const std::array<ByteSpan, 2> parts{asBytes(header), member.bytes};
+        zip.addParts(member.name + std::string(kMemberEnding), parts,
                      {.level = compress ? 1 : 0, .alignment = compress ? 1u : 64u});
     }
     zip.commit();

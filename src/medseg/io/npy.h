@@ -5,6 +5,7 @@
 #include <filesystem>
 #include <map>
 #include <memory>
+#include <span>
 #include <string>
 #include <type_traits>
 #include <vector>
@@ -103,5 +104,15 @@ class NpzFile {
 
 /// Atomically writes arrays in the order of the map; deflated unless `compress` is false.
 void writeNpz(const std::filesystem::path& path, const std::map<std::string, NpyArray>& arrays, bool compress = true);
+
+/// An array of an archive whose elements lie elsewhere, in native byte order and C order.
+struct NpzMember {
+    std::string name;
+    NpyType type = NpyType::U8;
+    std::vector<std::int64_t> shape;
+    std::span<const std::uint8_t> bytes;
+};
+/// The same without a copy of the data, in the order given.
+void writeNpz(const std::filesystem::path& path, const std::vector<NpzMember>& members, bool compress = true);
 
 }  // namespace medseg

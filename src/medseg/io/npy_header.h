@@ -36,6 +36,9 @@ constexpr std::size_t kMaxNpyHeaderSize = std::size_t{1} << 16;
 /// Parses the start of .npy data; `source` names it in errors. Throws DataError on anything that is not a valid header.
 NpyHeader parseNpyHeader(ByteSpan bytes, const std::string& source);
 
+/// Header of an array in native byte order and C order, format version 1; the data follow at a multiple of 64 bytes.
+std::string npyHeaderText(NpyType type, const std::vector<std::int64_t>& shape);
+
 /// "i2" -> I16; empty for unknown codes.
 std::optional<NpyType> npyTypeFromCode(std::string_view code);
 
