@@ -16,6 +16,8 @@ pkg_check_modules(XXHASH REQUIRED IMPORTED_TARGET libxxhash)
 
 if(MEDSEG_WITH_FORMATS)
   find_package(GDCM REQUIRED)
+  find_package(TIFF REQUIRED)
+  find_package(JPEG REQUIRED)
 endif()
 if(MEDSEG_WITH_TORCH)
   find_package(Torch REQUIRED)

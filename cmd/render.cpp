@@ -10,6 +10,7 @@
 #include "medseg/base/error.h"
 #include "medseg/base/progress.h"
 #include "medseg/imaging/window.h"
+#include "medseg/io/image_file.h"
 #include "medseg/report/history_plot.h"
 #include "medseg/report/html_report.h"
 #include "medseg/report/overlay_files.h"
@@ -95,9 +96,15 @@ void runMontage(const Options& options) {
     montage.plane = viewPlaneFromName(options.axis);
     montage.opacity = options.overlay.opacity;
     montage.window = windowFrom(options.window);
-    const LoadedCase loaded(singleCase(options), options.labels);
-    renderMontage(loaded.overlay(), montage).writePng(options.output);
-    printPath(options.output);
+    if (options.image.empty()) throw UsageError("montage needs an image: see `medseg render montage --help`");
+    OverlayFiles files = singleCase(options);
+    // A segmentation alone shows its labels.
+    if (files.reference.empty() && files.prediction.empty() && !readImageHeader(files.image).labels.empty())
+        files.reference = files.image;
+    const LoadedCase loaded(files, options.labels);
+    const std::string output = options.output.empty() ? files.name + "_montage.png" : options.output;
+    renderMontage(loaded.overlay(), montage).writePng(output);
+    printPath(output);
 }
 
 void runCurves(const Options& options) {
@@ -213,8 +220,14 @@ std::function<int()> declareRender(CLI::App& app) {
         "Example: medseg render grid --image data --reference data --prediction out/predictions --output grid.png");
 
     CLI::App& montage = commands.add("montage", "Many slices of one case with its labels (PNG)", runMontage);
-    declareCaseInputs(montage, options, false);
-    montage.get_option("--reference")->description("Labels to show: label map, or folder of masks");
+    montage.add_option("image,--image", options.image, "Any image file, DICOM folder, or case folder with ct.nii.gz")
+        ->type_name("IMAGE");
+    montage.add_option("--labels,--reference", options.reference, "Labels to show: any label file, or folder of masks")
+        ->type_name("PATH");
+    montage.add_option("--prediction", options.prediction, "Labels to show where there is no reference")
+        ->type_name("PATH");
+    montage.add_option("--output", options.output, "Picture to write (default: NAME_montage.png here)")
+        ->type_name("FILE.png");
     montage.add_option("--columns", options.montage.columns, "Slices side by side")
         ->check(CLI::Range(1, 50).description(""))
         ->type_name("N");
@@ -225,8 +238,7 @@ std::function<int()> declareRender(CLI::App& app) {
         ->check(CLI::Range(20.0, 2000.0).description(""))
         ->type_name("POINTS");
     declareLook(montage, options);
-    montage.footer(
-        "Example: medseg render montage --image ct.nii.gz --reference labels.nii.gz --columns 6 --output montage.png");
+    montage.footer("Example: medseg render montage ct_dicom --labels labels.nii.gz --columns 6 --output montage.png");
 
     CLI::App& curves = commands.add("curves", "Training curves from training_history.json (PNG)", runCurves);
     curves.add_option("history", options.input, "training_history.json of a run")->required()->type_name("FILE.json");

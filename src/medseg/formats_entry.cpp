@@ -10,6 +10,7 @@
 #include "medseg/io/dicom/structure_set.h"
 #include "medseg/io/dicom_paths.h"
 #include "medseg/io/formats_module.h"
+#include "medseg/io/picture/picture.h"
 
 namespace medseg {
 namespace {
@@ -46,7 +47,25 @@ class ForeignFormats : public FormatsModule {
         return summaries;
     }
 
+    ImageHeader readPictureHeader(const fs::path& path) override {
+        return isJpeg(path) ? picture::jpegHeader(path) : picture::tiffHeader(path);
+    }
+
+    StoredImage readPicture(const fs::path& path) override {
+        return isJpeg(path) ? picture::readJpeg(path) : picture::readTiff(path);
+    }
+
+    void writePicture(const fs::path& path, const AnyVolume& volume) override {
+        if (isJpegName(path)) return picture::writeJpeg(path, volume);
+        picture::writeTiff(path, volume);
+    }
+
   private:
+    static bool isJpeg(const fs::path& path) {
+        const MappedFile file(path);
+        return file.bytes().size() >= 2 && file.bytes()[0] == 0xff && file.bytes()[1] == 0xd8;
+    }
+
     static std::vector<d::DicomFile> filesOf(const fs::path& path, const ReadOptions& options) {
         if (fs::is_directory(path)) return d::chooseSeries(d::findSeries(path), options.series, path).files;
         std::vector<d::DicomFile> files{d::readDicomFile(path)};

@@ -55,8 +55,7 @@ void readMask(Mask& mask, const Case& item, const Geometry& geometry) {
 
 bool isMaskFile(const fs::path& file) {
     // TotalSegmentator also leaves statistics.json and a preview picture here.
-    return isImageName(file) && !endsWithIgnoringCase(file.filename().string(), ".png") &&
-           !file.filename().string().starts_with('.');
+    return isImageName(file) && !isPreviewName(file) && !file.filename().string().starts_with('.');
 }
 
 std::vector<fs::path> maskFiles(const fs::path& folder) {

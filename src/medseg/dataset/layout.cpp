@@ -75,7 +75,7 @@ std::set<std::string> maskNames(const std::vector<Case>& cases) {
         std::error_code error;
         if (!fs::is_directory(item.maskFolder, error)) continue;
         for (const fs::path& file : sortedEntries(item.maskFolder))
-            if (isImageName(file) && file.extension() != ".png") names.insert(imageStem(file));
+            if (isImageName(file) && !isPreviewName(file)) names.insert(imageStem(file));
     }
     return names;
 }

@@ -1,5 +1,6 @@
 #include "medseg/io/formats_module.h"
 
+#include "medseg/base/files.h"
 #include "medseg/base/late_library.h"
 
 namespace medseg {
@@ -14,6 +15,14 @@ FormatsModule& loadFormatsModule() {
         return entry();
     }();
     return *module;
+}
+
+bool isTiffName(const std::filesystem::path& path) {
+    return endsWithIgnoringCase(path.string(), ".tif") || endsWithIgnoringCase(path.string(), ".tiff");
+}
+
+bool isJpegName(const std::filesystem::path& path) {
+    return endsWithIgnoringCase(path.string(), ".jpg") || endsWithIgnoringCase(path.string(), ".jpeg");
 }
 
 }  // namespace medseg

@@ -27,13 +27,17 @@ namespace {
 constexpr std::int64_t kVoxelsPerTask = 1 << 18;
 constexpr std::string_view kNpyEnding = ".npy", kNpzEnding = ".npz", kPngEnding = ".png";
 /// The longer endings stand first.
-constexpr std::string_view kEndings[] = {".nii.gz", ".nii",  ".hdr.gz", ".hdr", ".img.gz", ".img", ".seg.nrrd",
-                                         ".nrrd",   ".nhdr", ".mha",    ".mhd", ".npy",    ".npz", ".png"};
+constexpr std::string_view kEndings[] = {".nii.gz",   ".nii",  ".hdr.gz", ".hdr",  ".img.gz", ".img",
+                                         ".seg.nrrd", ".nrrd", ".nhdr",   ".mha",  ".mhd",    ".npy",
+                                         ".npz",      ".png",  ".tif",    ".tiff", ".jpg",    ".jpeg"};
 constexpr std::string_view kDicomEndings[] = {".dcm", ".ima"};
 constexpr std::string_view kWrittenEndings =
-    ".nii, .nii.gz, .hdr, .img, .nrrd, .seg.nrrd, .nhdr, .mha, .mhd, .npy, .npz or .png";
+    ".nii, .nii.gz, .hdr, .img, .nrrd, .seg.nrrd, .nhdr, .mha, .mhd, .npy, .npz, .png, .tif or .jpg";
 
-enum class Format { Nifti, Nrrd, MetaImage, Npy, Npz, Png, Dicom };
+/// TIFF in both byte orders and both sizes, JPEG.
+constexpr std::string_view kPictureMagics[] = {{"II*\0", 4}, {"MM\0*", 4}, {"II+\0", 4}, {"MM\0+", 4}, "\xff\xd8\xff"};
+
+enum class Format { Nifti, Nrrd, MetaImage, Npy, Npz, Png, Picture, Dicom };
 
 bool hasEnding(const std::string& name, std::span<const std::string_view> endings) {
     return std::any_of(endings.begin(), endings.end(),
@@ -49,6 +53,8 @@ Format formatOfFile(const fs::path& path) {
         return file.bytes().size() >= magic.size() && std::memcmp(file.bytes().data(), magic.data(), magic.size()) == 0;
     };
     if (startsWith("\x89PNG")) return Format::Png;
+    for (const std::string_view magic : kPictureMagics)
+        if (startsWith(magic)) return Format::Picture;
     if (startsWith("\x93NUMPY")) return Format::Npy;
     if (ZipReader::looksLikeZip(file.bytes())) return Format::Npz;
     if (looksLikeNrrd(file.bytes())) return Format::Nrrd;
@@ -57,6 +63,7 @@ Format formatOfFile(const fs::path& path) {
     if (endsWithIgnoringCase(name, kNpyEnding)) return Format::Npy;
     if (endsWithIgnoringCase(name, kNpzEnding)) return Format::Npz;
     if (endsWithIgnoringCase(name, kPngEnding)) return Format::Png;
+    if (isTiffName(path) || isJpegName(path)) return Format::Picture;
     if (isNrrdName(path)) return Format::Nrrd;
     if (isMetaImageName(path) || looksLikeMetaImage(file.bytes())) return Format::MetaImage;
     throw DataError(name, fmt::format("no known image format: DICOM or {} are read", kWrittenEndings));
@@ -224,7 +231,8 @@ void writePlain(const fs::path& path, const AnyVolume& volume, const LabelTable&
         arrays.emplace("data", arrayFrom(volume));
         return writeNpz(path, arrays);
     }
-    writePngSlice(path, volume);
+    if (endsWithIgnoringCase(name, kPngEnding)) return writePngSlice(path, volume);
+    loadFormatsModule().writePicture(path, volume);
 }
 
 }  // namespace
@@ -244,6 +252,8 @@ ImageHeader readImageHeader(const fs::path& file, const ReadOptions& wanted) {
             return readMetaImageHeader(path);
         case Format::Dicom:
             return loadFormatsModule().readDicomHeader(path, options);
+        case Format::Picture:
+            return loadFormatsModule().readPictureHeader(path);
         case Format::Npy:
             return fromNpy(readNpyHeader(path), "npy", path.string());
         case Format::Png:
@@ -268,6 +278,11 @@ StoredImage readStoredImage(const fs::path& file, const ReadOptions& wanted) {
             return readMetaImage(path, options);
         case Format::Dicom:
             return loadFormatsModule().readDicom(path, options);
+        case Format::Picture: {
+            StoredImage image = loadFormatsModule().readPicture(path);
+            checkedVolume(image.header, options, path);
+            return image;
+        }
         case Format::Npy: {
             const NpyArray array = readNpy(path);
             return fromArray(fromNpy(readNpyHeader(path), "npy", path.string()), array, options, path);
@@ -335,6 +350,10 @@ void writeLabelMap(const fs::path& path, const LabelMap& labels, const WriteOpti
 
 bool isImageName(const fs::path& path) {
     return hasEnding(path.string(), kEndings) || hasEnding(path.string(), kDicomEndings);
+}
+
+bool isPreviewName(const fs::path& path) {
+    return endsWithIgnoringCase(path.string(), kPngEnding) || isJpegName(path);
 }
 
 void requireImageName(const fs::path& path) {

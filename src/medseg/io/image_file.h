@@ -34,8 +34,8 @@ struct ReadOptions {
     std::string series{};
     /// DICOM series with missing slices: interpolate at even distances instead of refusing them.
     bool allowGaps = false;
-    /// DICOM segmentations and structure sets: the image whose grid they are put on. Structure sets need it unless their
-    /// series lies in the same folder.
+    /// DICOM segmentations and structure sets: the image whose grid they are put on. Structure sets need it unless
+    /// their series lies in the same folder.
     std::filesystem::path reference{};
     /// DICOM segmentations and structure sets: only these, by name or number; empty: all.
     std::vector<std::string> segments{};
@@ -43,7 +43,7 @@ struct ReadOptions {
 
 /// A folder with DICOM files is an image: one series (dicom_paths.h: STUDY/2 names the second series of STUDY).
 /// npy and npz: the last three axes are (z, y, x), axes before them count volumes; an npz must hold one array.
-/// PNG: one gray slice, row 0 first.
+/// PNG and JPEG: one gray slice, row 0 first. TIFF: a gray slice for each page.
 
 /// Reads the header only; the file's data may be damaged. Throws DataError.
 ImageHeader readImageHeader(const std::filesystem::path& path, const ReadOptions& options = {});
@@ -74,7 +74,8 @@ struct WriteOptions {
 };
 
 /// Writes atomically; the format follows from the name (.nii, .nii.gz, .hdr/.img, .nrrd, .nhdr, .mha,
-/// .mhd, .npy, .npz, .png for single slices). Throws UsageError for an unknown ending, WorkError when writing fails.
+/// .mhd, .npy, .npz, .tif, .png and .jpg for single slices). Throws UsageError for an unknown ending, WorkError when
+/// writing fails.
 void writeImage(const std::filesystem::path& path, const AnyVolume& volume, const WriteOptions& options = {});
 /// Label table goes into the file where the format can carry it (NIfTI: XML header extension as TotalSegmentator
 /// writes).
@@ -84,6 +85,8 @@ void writeLabelMap(const std::filesystem::path& path, const LabelMap& labels, co
 void requireImageName(const std::filesystem::path& path);
 /// True if the name ends like an image that readImage can read.
 bool isImageName(const std::filesystem::path& path);
+/// True for PNG and JPEG: beside volumes they are previews.
+bool isPreviewName(const std::filesystem::path& path);
 /// File name without its image ending: "s0000_0000.nii.gz" -> "s0000_0000".
 std::string imageStem(const std::filesystem::path& path);
 

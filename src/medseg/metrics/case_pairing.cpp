@@ -43,9 +43,8 @@ bool isLabelFile(const fs::path& path) {
     return fs::is_regular_file(path) && isImageName(path) && path.extension() != ".img";
 }
 
-/// A PNG beside volumes is a preview.
 bool isMaskFile(const fs::path& path) {
-    return isLabelFile(path) && path.extension() != ".png";
+    return isLabelFile(path) && !isPreviewName(path);
 }
 
 bool holdsTellingStructures(const fs::path& folder) {

@@ -12,6 +12,7 @@
 #include "medseg/dataset/image_inputs.h"
 #include "medseg/io/dicom_paths.h"
 #include "medseg/io/image_file.h"
+#include "medseg/volume/orientation.h"
 
 namespace medseg {
 namespace {
@@ -118,6 +119,17 @@ LabelMap readMasks(const fs::path& folder, const fs::path& image) {
     return merged;
 }
 
+/// Labels that went through another program may have their rows in another order than the image.
+LabelMap turnedOnto(LabelMap labels, const Geometry& grid) {
+    if (labels.geometry().matches(grid)) return labels;
+    const auto turn = turnOnto(labels.geometry(), grid);
+    if (!turn) return labels;  // the caller reports both geometries
+    return labels.visit([&](auto& volume) {
+        AnyVolume result = turned(AnyVolume(std::move(volume)), *turn);
+        return LabelMap(std::get<std::remove_cvref_t<decltype(volume)>>(std::move(result)), labels.table());
+    });
+}
+
 LabelTable namedList(const std::string& name) {
     if (name == "totalsegmentator") return totalSegmentatorLabels();
     throw UsageError(fmt::format("label names \"{}\" are not known: choose totalsegmentator", name));
@@ -129,6 +141,7 @@ std::optional<LabelMap> readSegmentation(const fs::path& path, const LabelChoice
     reading.reference = image;  // for DICOM segments, which go on its grid
     const bool isMaskFolder = fs::is_directory(path) && !isDicomFolder(path);
     LabelMap labels = isMaskFolder ? readMasks(path, image) : readLabelMap(path, reading);
+    if (!image.empty()) labels = turnedOnto(std::move(labels), readImageHeader(image).geometry);
     if (labels.table().empty() && !choice.nameList.empty()) labels.setTable(namedList(choice.nameList));
     return labels;
 }

@@ -81,6 +81,11 @@ Geometry turned(const Geometry& geometry, const AxisTurn& turn) {
     return {size, affine};
 }
 
+std::optional<AxisTurn> turnOnto(const Geometry& geometry, const Geometry& grid) {
+    const AxisTurn turn = turnTowards(geometry, grid.orientation());
+    return turned(geometry, turn).matches(grid) ? std::optional(turn) : std::nullopt;
+}
+
 AnyVolume turned(const AnyVolume& volume, const AxisTurn& turn) {
     return std::visit([&](const auto& v) -> AnyVolume { return turnedVolume(v, turn); }, volume);
 }

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <array>
+#include <optional>
 #include <string>
 
 #include "medseg/volume/volume.h"
@@ -23,6 +24,9 @@ AxisTurn turnTowards(const Geometry& geometry, const std::string& codes);
 
 /// The grid after the turn: the same voxel centres in another order.
 Geometry turned(const Geometry& geometry, const AxisTurn& turn);
+
+/// The turn that brings `geometry` onto `grid` if both have the same voxel centres in another order, else nothing.
+std::optional<AxisTurn> turnOnto(const Geometry& geometry, const Geometry& grid);
 
 /// Voxels flipped and permuted; the affine follows, so that every voxel keeps its world position.
 AnyVolume turned(const AnyVolume& volume, const AxisTurn& turn);

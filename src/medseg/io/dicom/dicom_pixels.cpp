@@ -11,14 +11,12 @@
 #include "medseg/base/files.h"
 #include "medseg/base/interrupt.h"
 #include "medseg/io/dicom/compressed_pixels.h"
+#include "medseg/io/plausible_size.h"
 #include "medseg/volume/voxel_types.h"
 
 namespace medseg::dicom {
 namespace {
 
-/// Compressed images of nothing are tiny: sizes below this need no justification, above it the file's length times the
-/// factor must reach them.
-constexpr std::uint64_t kFreeBytes = std::uint64_t{64} << 20, kMaxExpansion = 1000;
 constexpr Tag kPixelData = 0x7fe00010;
 
 struct Range {
@@ -149,7 +147,8 @@ void requireReadablePixels(const DicomFile& file) {
     const std::uint64_t present = fs::file_size(file.path);
     const bool plain = file.transferSyntax == "1.2.840.10008.1.2" || file.transferSyntax == "1.2.840.10008.1.2.1" ||
                        file.transferSyntax == "1.2.840.10008.1.2.2";
-    if (plain ? bytes > present : bytes > kFreeBytes && bytes / kMaxExpansion > present)
+    if (!plain) return requirePlausibleSize(bytes, present, name);
+    if (bytes > present)
         throw DataError(name, fmt::format("truncated: {} x {} pixels in {} frames need {} bytes, the file has {}",
                                           pixels.columns, pixels.rows, pixels.frames, bytes, present));
 }
