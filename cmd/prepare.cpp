@@ -1,4 +1,4 @@
-// medseg prepare: raw cases into a slice cache.
+// medseg prepare: raw cases into the files that a training reads.
 #include <filesystem>
 #include <memory>
 
@@ -11,6 +11,7 @@
 #include "medseg/base/logging.h"
 #include "medseg/dataset/preparation.h"
 #include "medseg/recipe/recipe.h"
+#include "prepare_forms.h"
 
 namespace medseg::cli {
 namespace {
@@ -22,6 +23,9 @@ struct Options {
     std::vector<double> window;
     std::vector<int> imageSize;
     int everySlice = 0;
+    std::string form = "unet";
+    PairOptions pairs;
+    MedsamOptions medsam;
 };
 
 Recipe recipeFrom(const Options& options) {
@@ -53,7 +57,7 @@ Recipe recipeFrom(const Options& options) {
     return loadRecipe(file, overrides);
 }
 
-int run(const Options& options) {
+int runSliceCache(const Options& options) {
     const Recipe recipe = recipeFrom(options);
     const std::filesystem::path output =
         options.output.empty() ? std::filesystem::path(recipe.output) / "cache" : std::filesystem::path(options.output);
@@ -70,12 +74,21 @@ int run(const Options& options) {
     return static_cast<int>(ExitCode::Done);
 }
 
+int run(const Options& options) {
+    if (options.form == "unet") return runSliceCache(options);
+    if (!options.arguments.empty()) throw UsageError("recipes describe the form unet: give options");
+    return runMedsam(options.form, options.pairs, options.medsam, options.window, options.imageSize, options.output);
+}
+
 std::function<int()> declare(CLI::App& app) {
     auto options = std::make_shared<Options>();
+    app.add_option("--form", options->form, "What to write: unet (slice cache), medsam, medsam2, litemedsam")
+        ->check(CLI::IsMember({"unet", "medsam", "medsam2", "litemedsam"}))
+        ->type_name("FORM");
     app.add_option("recipe", options->arguments, "Recipe file and overrides such as prepare.image_size=[128,128]")
         ->type_name("[RECIPE] [KEY=VALUE ...]");
     app.add_option("--input", options->input, "Folder with the cases (data.root)")->type_name("DIR");
-    app.add_option("--output", options->output, "Folder for the slice cache (default: cache below the recipe's output)")
+    app.add_option("--output", options->output, "Folder for the result (unet: default cache below the recipe's output)")
         ->type_name("DIR");
     app.add_option("--layout", options->layout, "auto, totalsegmentator or pairs")->type_name("NAME");
     app.add_option("--structures", options->structures, "Structures to keep, in output order (default: all)")
@@ -90,7 +103,11 @@ std::function<int()> declare(CLI::App& app) {
     app.add_option("--axis", options->axis, "axial, coronal or sagittal slices")->type_name("NAME");
     app.add_option("--slices", options->slices, "all, or labelled: those with a structure")->type_name("NAME");
     app.add_option("--every", options->everySlice, "Keep every k-th slice")->type_name("K");
-    app.footer("Example: medseg prepare --input data --output cache --image-size 128");
+    declarePairOptions(app, options->pairs);
+    declareMedsamOptions(app, options->medsam);
+    app.footer(
+        "Examples: medseg prepare --input data --output cache --image-size 128\n"
+        "          medseg prepare --form medsam --images imagesTr --labels labelsTr --output data/npz");
     return [options] { return run(*options); };
 }
 
