@@ -41,7 +41,7 @@ rm -rf "$out"; mkdir "$out"
 
 expect_error 3 '5 volumes' "$MEDSEG" convert "$fixtures/odd/four_d_int16.nii.gz" "$out/a.nii.gz"
 expect_error 3 'RGB' "$MEDSEG" convert "$fixtures/odd/rgb24.nii.gz" "$out/a.nii.gz"
-expect_error 2 'ending' "$MEDSEG" convert "$ct" "$out/a.jpg"
+expect_error 2 'ending' "$MEDSEG" convert "$ct" "$out/a.gif"
 expect_error 2 'orientation' "$MEDSEG" convert "$ct" "$out/a.nii" --reorient RAX
 expect_error 2 'type' "$MEDSEG" convert "$ct" "$out/a.nii" --dtype int12
 expect_error 2 'spacing' "$MEDSEG" convert "$ct" "$out/a.nii" --resample 1,2
