@@ -56,6 +56,15 @@ mkdir -p "$work/data/imagesTr" "$work/data/labelsTr"
 "$MEDSEG" convert -q "$seg" "$work/data/labelsTr/a.seg.nrrd"
 "$MEDSEG" evaluate --reference "$work/data/labelsTr" --prediction "$work/data/labelsTr" --output "$out/eval" > "$work/eval" 2>&1 \
   || fail "evaluate: $(cat "$work/eval")"
+prepare() { "$MEDSEG" prepare data.layout=pairs "${@:2}" --input "$work/data" --output "$out/cache$1" --image-size 32 > "$work/prepare" 2>&1 \
+  || fail "prepare: $(cat "$work/prepare")"; }
+prepare 1 data.image_suffix=_0000.nrrd data.label_suffix=.seg.nrrd
+grep -q '30 slices of 1 cases' "$work/prepare" || fail "prepare from NRRD: $(cat "$work/prepare")"
+rm -r "$work/data"; mkdir -p "$work/data/imagesTr" "$work/data/labelsTr"
+cp -r "$dicom" "$work/data/imagesTr/a"
+"$MEDSEG" convert -q "$fixtures/totalsegmentator/example_seg_dicom.nii.gz" "$work/data/labelsTr/a.mha" --reorient LPS
+prepare 2 data.image_suffix= data.label_suffix=.mha data.structures="[$(seq -s, -f 's%g' 1 117)]"
+grep -q '20 slices of 1 cases' "$work/prepare" || fail "prepare from DICOM: $(cat "$work/prepare")"
 rm -rf "$out"; mkdir "$out"
 
 mkdir "$work/dicom"; cp "$dicom"/* "$work/dicom"; chmod u+w "$work/dicom"/*

@@ -3,7 +3,6 @@
 
 #include <gmock/gmock.h>
 
-#include "medseg/base/error.h"
 #include "medseg/base/files.h"
 #include "medseg/io/image_file.h"
 #include "refusal.h"
@@ -154,47 +153,6 @@ TEST(Nrrd, dataFilesOutsideTheFolderAreRefused) {
     EXPECT_THAT(refusal(nhdr("link.raw")), HasSubstr("leads out"));
     EXPECT_THAT(refusal(nhdr("missing.raw")), HasSubstr("missing"));
     EXPECT_THAT(refusal(nhdr("LIST")), HasSubstr("several files"));
-}
-
-TYPED_TEST(VolumeFormats, comeBackFromTiffWithoutTheirPlaces) {
-    const TemporaryFolder folder;
-    const Volume<TypeParam> volume = numbered<TypeParam>(Geometry({37, 23, 3}, identityAffine()));
-    writeImage(folder.path() / "image.tif", volume.clone());
-    const StoredImage image = readStoredImage(folder.path() / "image.tif");
-    const auto* read = std::get_if<Volume<TypeParam>>(&image.voxels);
-    ASSERT_NE(read, nullptr) << image.header.storedType;
-    EXPECT_EQ(read->size(), volume.size());
-    EXPECT_TRUE(std::equal(volume.voxels().begin(), volume.voxels().end(), read->voxels().begin()));
-}
-
-TEST(Jpeg, comesBackNearly) {
-    const TemporaryFolder folder;
-    Volume<std::uint8_t> volume(Geometry({40, 30, 1}, identityAffine()));
-    for (std::int64_t y = 0; y < 30; ++y)
-        for (std::int64_t x = 0; x < 40; ++x) volume(x, y, 0) = static_cast<std::uint8_t>(3 * x + 4 * y);
-    writeImage(folder.path() / "image.jpg", volume.clone());
-    const StoredImage image = readStoredImage(folder.path() / "image.jpg");
-    const auto& read = std::get<Volume<std::uint8_t>>(image.voxels);
-    ASSERT_EQ(read.size(), volume.size());
-    for (std::int64_t i = 0; i < volume.voxelCount(); ++i) ASSERT_NEAR(read.data()[i], volume.data()[i], 6);
-    EXPECT_THROW(writeImage(folder.path() / "b.jpg", Volume<float>(volume.geometry(), 0)), UsageError);
-    EXPECT_THROW(writeImage(folder.path() / "b.jpg", Volume<std::uint8_t>(Geometry({4, 4, 2}, identityAffine()), 0)),
-                 UsageError);
-}
-
-TEST(Pictures, damagedOnesAreRefusedWhereverTheyEnd) {
-    const TemporaryFolder folder;
-    for (const std::string name : {"image.tif", "image.jpg"}) {
-        writeImage(folder.path() / name, numbered<std::uint8_t>(Geometry({60, 50, 1}, identityAffine())));
-        const std::string bytes = readTextFile(folder.path() / name);
-        for (std::size_t length = 0; length + 4 < bytes.size(); length += 37)
-            EXPECT_NE(refusal(writeText(folder, "cut-" + name, bytes.substr(0, length))), "accepted") << length;
-        for (std::size_t at = 0; at < bytes.size(); at += 3) {  // refused or read, never a crash
-            std::string damaged = bytes;
-            damaged[at] = static_cast<char>(damaged[at] ^ 0x5a);
-            refusal(writeText(folder, "flip-" + name, damaged));
-        }
-    }
 }
 
 TEST(MetaImage, headerWrittenByHand) {

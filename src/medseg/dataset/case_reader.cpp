@@ -10,6 +10,7 @@
 #include "medseg/base/interrupt.h"
 #include "medseg/base/threads.h"
 #include "medseg/dataset/class_list.h"
+#include "medseg/io/dicom_paths.h"
 #include "medseg/recipe/recipe.h"
 
 namespace medseg {
@@ -171,6 +172,8 @@ LabelLayers readCaseLabels(const Dataset& dataset, const Case& item, const Geome
 
 std::vector<fs::path> caseFiles(const Case& item) {
     std::vector<fs::path> files{item.image};
+    std::error_code error;
+    if (fs::is_directory(item.image, error)) files = dicomFilesIn(item.image);
     if (!item.labelFile.empty()) {
         files.push_back(item.labelFile);
     } else {

@@ -12,6 +12,7 @@
 #include "medseg/base/files.h"
 #include "medseg/base/logging.h"
 #include "medseg/dataset/class_list.h"
+#include "medseg/io/dicom_paths.h"
 #include "medseg/io/image_file.h"
 #include "medseg/recipe/recipe.h"
 
@@ -32,8 +33,9 @@ std::vector<fs::path> sortedEntries(const fs::path& folder) {
 }
 
 std::optional<fs::path> caseImage(const fs::path& folder) {
-    for (const char* name : {"ct.nii.gz", "ct.nii", "mri.nii.gz"})
+    for (const char* name : {"ct.nii.gz", "ct.nii", "mri.nii.gz", "ct.nrrd", "ct.mha"})
         if (std::error_code error; fs::is_regular_file(folder / name, error)) return folder / name;
+    if (isDicomFolder(folder / "ct")) return folder / "ct";
     return std::nullopt;
 }
 

@@ -15,6 +15,11 @@ using nlohmann::json;
 constexpr double kAffineTolerance = 1e-4;  // README of the fixtures
 constexpr double kMeanTolerance = 1e-9;    // relative; sums of integers in double
 
+/// The path in `variable`, or the test is skipped.
+#define REQUIRE_DICOM(variable, name)                                   \
+    if (MEDSEG_HAS_FORMATS == 0) GTEST_SKIP() << "built without DICOM"; \
+    MEDSEG_REQUIRE_FIXTURE(variable, name)
+
 struct Fixture {
     std::filesystem::path folder;
     json expected;
@@ -64,7 +69,7 @@ std::string sha256Of(const AnyVolume& any, const TemporaryFolder& folder) {
 }
 
 TEST(DicomSeries, matchesOtherReaders) {
-    MEDSEG_REQUIRE_FIXTURE(present, "data/totalsegmentator/example_ct_dicom");
+    REQUIRE_DICOM(present, "data/totalsegmentator/example_ct_dicom");
     const auto [folder, expected] = openFixture();
     const StoredImage image = readStoredImage(folder);
     const Geometry& geometry = image.header.geometry;
@@ -86,7 +91,7 @@ TEST(DicomSeries, matchesOtherReaders) {
 }
 
 TEST(DicomSeries, slicesLieInTheOrderOfTheirPositions) {
-    MEDSEG_REQUIRE_FIXTURE(present, "data/totalsegmentator/example_ct_dicom");
+    REQUIRE_DICOM(present, "data/totalsegmentator/example_ct_dicom");
     const auto [folder, expected] = openFixture();
     const StoredImage image = readStoredImage(folder);
     const double slope = expected["rescale_slope"], inter = expected["rescale_intercept"];
@@ -107,7 +112,7 @@ TEST(DicomSeries, slicesLieInTheOrderOfTheirPositions) {
 }
 
 TEST(DicomSeries, liesUnderItsSegmentation) {
-    MEDSEG_REQUIRE_FIXTURE(present, "data/totalsegmentator/example_seg_dicom.nii.gz");
+    REQUIRE_DICOM(present, "data/totalsegmentator/example_seg_dicom.nii.gz");
     const auto [folder, expected] = openFixture();
     const Geometry image = readImageHeader(folder).geometry, labels = readImageHeader(present).geometry;
     for (std::size_t row = 0; row < 4; ++row)
