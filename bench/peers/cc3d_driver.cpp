@@ -2,6 +2,7 @@
 //   components CONNECTIVITY   labels into zeroed memory, as its Python module does
 //   dust THRESHOLD            26-connected labels, voxel counts, zeroing: the steps of cc3d.dust without Python's share
 //   dust2d THRESHOLD          the same for every slice, 8-connected
+// Built as a shared library it gives preparation.py the same dust.
 #include <chrono>
 #include <cstdint>
 #include <cstdio>
@@ -40,6 +41,16 @@ void dust(std::uint8_t* in, std::int64_t nx, std::int64_t ny, std::int64_t nz, s
 
 }  // namespace
 
+extern "C" void dust_volume(std::uint8_t* in, std::int64_t nx, std::int64_t ny, std::int64_t nz,
+                            std::uint64_t threshold) {
+    dust(in, nx, ny, nz, 26, threshold);
+}
+
+extern "C" void dust_slices(std::uint8_t* in, std::int64_t nx, std::int64_t ny, std::int64_t nz,
+                            std::uint64_t threshold) {
+    for (std::int64_t z = 0; z < nz; ++z) dust(in + z * nx * ny, nx, ny, 1, 8, threshold);
+}
+
 int main(int argc, char** argv) {
     if (argc != 7) return 2;
     const std::int64_t nx = std::atoll(argv[2]), ny = std::atoll(argv[3]), nz = std::atoll(argv[4]);
@@ -53,8 +64,7 @@ int main(int argc, char** argv) {
     } else if (std::strcmp(argv[5], "dust") == 0) {
         dust(in.data(), nx, ny, nz, 26, static_cast<std::uint64_t>(argument));
     } else {
-        for (std::int64_t z = 0; z < nz; ++z)
-            dust(in.data() + z * nx * ny, nx, ny, 1, 8, static_cast<std::uint64_t>(argument));
+        dust_slices(in.data(), nx, ny, nz, static_cast<std::uint64_t>(argument));
     }
     const std::chrono::duration<double, std::milli> time = std::chrono::steady_clock::now() - start;
     std::printf("%.3f\n", time.count());
