@@ -96,8 +96,10 @@ int runForm(const CaseForm& form, const std::vector<PipelineCase>& cases, const 
             std::vector<CaseFailure> problems) {
     const std::filesystem::path folder = output;
     const CasePipelineResult result = runCasePipeline(form, cases, folder);
-    writeContactSheet(folder / "contact_sheet.png", folder, result,
-                      fmt::format("{}: {} of {} cases", form.name, result.records.size(), cases.size()));
+    const std::filesystem::path sheet = folder / "contact_sheet.png";
+    if (result.prepared > 0 || !std::filesystem::exists(sheet))
+        writeContactSheet(sheet, folder, result,
+                          fmt::format("{}: {} of {} cases", form.name, result.records.size(), cases.size()));
     problems.insert(problems.end(), result.failures.begin(), result.failures.end());
     for (const CaseFailure& failure : problems) logWarning("{}", failure.message);
     std::size_t files = 0;

@@ -68,6 +68,23 @@ ByteScale scaleOfOther(const StoredImage& image, const std::array<double, 2>& pe
         image.voxels);
 }
 
+/// Bytes of out.size() / (nx * ny) slices from z on.
+template <typename T>
+void blockToBytes(const Volume<T>& volume, const ImageHeader& header, std::int64_t z, const ByteScale& scale,
+                  std::span<std::uint8_t> out) {
+    const auto pixels = static_cast<std::size_t>(volume.nx() * volume.ny());
+    if constexpr (!kWide<T>) {
+        if (!header.hasScaling)
+            return scaleToBytes(volume.voxels().subspan(static_cast<std::size_t>(z) * pixels, out.size()), scale, out);
+    }
+    parallelFor(0, static_cast<std::int64_t>(out.size() / pixels), 1, [&](std::int64_t first, std::int64_t last) {
+        for (std::int64_t i = first; i < last; ++i)
+            withSliceValues(volume, header, z + i, [&](auto values) {
+                scaleToBytes(values, scale, out.subspan(static_cast<std::size_t>(i) * pixels, pixels));
+            });
+    });
+}
+
 }  // namespace
 
 Modality modalityFromName(const std::string& name) {
@@ -78,13 +95,16 @@ MedsamImage::MedsamImage(StoredImage image, const MedsamImageRules& rules) : ima
     scale_ = rules.modality == Modality::Ct ? scaleOfCt(image_, rules.window) : scaleOfOther(image_, rules.percents);
 }
 
-void MedsamImage::sliceToBytes(std::int64_t z, std::uint8_t* out) const {
-    std::visit(
-        [&](const auto& volume) {
-            withSliceValues(volume, image_.header, z,
-                            [&](auto values) { scaleToBytes(values, scale_, std::span(out, values.size())); });
-        },
-        image_.voxels);
+void MedsamImage::slicesToBytes(const std::vector<std::int64_t>& slices, std::span<std::uint8_t> out) const {
+    const std::int64_t pixels = geometry().nx() * geometry().ny();
+    // Neighbouring slices together: short integers go through a table, which is made once a call.
+    for (std::size_t first = 0, last = 0; first < slices.size(); first = last) {
+        for (last = first + 1; last < slices.size() && slices[last] == slices[last - 1] + 1;) ++last;
+        const auto target =
+            out.subspan(first * static_cast<std::size_t>(pixels), (last - first) * static_cast<std::size_t>(pixels));
+        std::visit([&](const auto& volume) { blockToBytes(volume, image_.header, slices[first], scale_, target); },
+                   image_.voxels);
+    }
 }
 
 }  // namespace medseg

@@ -3,7 +3,9 @@
 
 #include <array>
 #include <cstdint>
+#include <span>
 #include <string>
+#include <vector>
 
 #include "medseg/imaging/window.h"
 #include "medseg/io/image_file.h"
@@ -24,7 +26,7 @@ struct MedsamImageRules {
     std::array<double, 2> percents{0.5, 99.5};  ///< other modalities, of the positive voxels
 };
 
-/// An image whose voxels are turned into bytes slice by slice; limits and range are those of the whole volume.
+/// An image whose voxels are turned into bytes in any choice of slices; limits and range are those of the whole volume.
 class MedsamImage {
   public:
     /// Image as stored; slope and inter of its header are applied in double precision.
@@ -32,8 +34,8 @@ class MedsamImage {
 
     const Geometry& geometry() const { return geometryOf(image_.voxels); }
     const ByteScale& scale() const { return scale_; }
-    /// The bytes of slice z, nx * ny of them: (clip(v) - min) / (max - min) * 255, truncated.
-    void sliceToBytes(std::int64_t z, std::uint8_t* out) const;
+    /// The bytes of these slices (z, ascending), one behind the other: (clip(v) - min) / (max - min) * 255, truncated.
+    void slicesToBytes(const std::vector<std::int64_t>& slices, std::span<std::uint8_t> out) const;
 
   private:
     StoredImage image_;

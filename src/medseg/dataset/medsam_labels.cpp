@@ -1,7 +1,6 @@
 #include "medseg/dataset/medsam_labels.h"
 
 #include <algorithm>
-#include <array>
 
 #include "medseg/base/threads.h"
 
@@ -11,13 +10,10 @@ namespace {
 constexpr std::int64_t kVoxelsPerTask = 1 << 18;
 
 void removeLabels(Volume<std::uint8_t>& labels, const std::vector<int>& ids) {
-    std::array<std::uint8_t, 256> kept{};
-    for (std::size_t id = 0; id < kept.size(); ++id)
-        if (std::find(ids.begin(), ids.end(), static_cast<int>(id)) == ids.end())
-            kept[id] = static_cast<std::uint8_t>(id);
-    if (std::all_of(ids.begin(), ids.end(), [](int id) { return id < 1 || id > 255; })) return;
     parallelFor(0, labels.voxelCount(), kVoxelsPerTask, [&](std::int64_t first, std::int64_t last) {
-        for (std::int64_t i = first; i < last; ++i) labels.data()[i] = kept[labels.data()[i]];
+        for (const int id : ids)
+            for (std::int64_t i = first; i < last; ++i)
+                labels.data()[i] = labels.data()[i] == id ? std::uint8_t{0} : labels.data()[i];
     });
 }
 

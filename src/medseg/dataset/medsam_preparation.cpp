@@ -1,6 +1,7 @@
 #include "medseg/dataset/medsam_preparation.h"
 
 #include <algorithm>
+#include <cstring>
 #include <map>
 #include <type_traits>
 
@@ -56,12 +57,36 @@ Volume<std::uint8_t> keepSlices(Volume<std::uint8_t> labels, const std::vector<s
     return kept;
 }
 
+/// Adds the voxels of each label in a slice to `counts`; most of a slice is background, which is skipped in words.
+void countSlice(const std::uint8_t* voxels, std::int64_t count, std::array<std::int64_t, 256>& counts) {
+    std::int64_t i = 0;
+    for (; i + 8 <= count; i += 8) {
+        std::uint64_t word = 0;
+        std::memcpy(&word, voxels + i, sizeof(word));
+        if (word == 0) continue;
+        const std::uint64_t first = (word & 0xff) * 0x0101010101010101ULL;
+        if (word == first) {
+            counts[voxels[i]] += 8;
+            continue;
+        }
+        for (int byte = 0; byte < 8; ++byte) ++counts[voxels[i + byte]];
+    }
+    for (; i < count; ++i) ++counts[voxels[i]];
+}
+
 std::map<int, std::int64_t> countLabels(const Volume<std::uint8_t>& labels) {
-    std::array<std::int64_t, 256> counts{};
-    for (const std::uint8_t label : labels.voxels()) ++counts[label];
+    std::vector<std::array<std::int64_t, 256>> counts(static_cast<std::size_t>(labels.nz()));
+    const std::int64_t pixels = labels.nx() * labels.ny();
+    parallelFor(0, labels.nz(), 8, [&](std::int64_t first, std::int64_t last) {
+        for (std::int64_t z = first; z < last; ++z)
+            countSlice(labels.data() + z * pixels, pixels, counts[static_cast<std::size_t>(z)]);
+    });
     std::map<int, std::int64_t> present;
-    for (std::size_t label = 1; label < counts.size(); ++label)
-        if (counts[label] > 0) present[static_cast<int>(label)] = counts[label];
+    for (std::size_t label = 1; label < 256; ++label) {
+        std::int64_t sum = 0;
+        for (const auto& slice : counts) sum += slice[label];
+        if (sum > 0) present[static_cast<int>(label)] = sum;
+    }
     return present;
 }
 
@@ -219,11 +244,7 @@ MedsamCase prepareMedsamCase(const fs::path& imagePath, const fs::path& labelPat
     result.scale = image->scale();
     if (result.empty()) return result;
     result.images = Volume<std::uint8_t>(result.labels.geometry());
-    const std::int64_t pixels = result.images.nx() * result.images.ny();
-    parallelFor(0, result.images.nz(), 4, [&](std::int64_t first, std::int64_t last) {
-        for (std::int64_t z = first; z < last; ++z)
-            image->sliceToBytes(result.slices[static_cast<std::size_t>(z)], result.images.data() + z * pixels);
-    });
+    image->slicesToBytes(result.slices, result.images.voxels());
     return result;
 }
 

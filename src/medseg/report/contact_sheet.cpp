@@ -17,6 +17,7 @@ constexpr double kRowGap = 14;
 constexpr double kCaption = 14;
 constexpr double kTitle = 22;
 constexpr double kOpacity = 0.45;
+constexpr double kScale = 1.5;  // pixels a point: previews have no more to show
 
 struct Tile {
     Plane2D<float> gray;
@@ -45,8 +46,8 @@ Rect tileArea(const CasePreview& preview, Point topLeft) {
 /// Plain above, with labels below.
 void drawTile(Canvas& canvas, const CasePreview& preview, std::int64_t index, Point topLeft) {
     const Rect area = tileArea(preview, topLeft);
-    const auto width = static_cast<std::int64_t>(area.width * sheet::kPixelsPerPoint);
-    const auto height = static_cast<std::int64_t>(area.height * sheet::kPixelsPerPoint);
+    const auto width = static_cast<std::int64_t>(area.width * kScale);
+    const auto height = static_cast<std::int64_t>(area.height * kScale);
     const Tile tile = tileOf(preview, index);
     RgbImage picture = paintGray(tile.gray, Window::fromRange(0, 255), width, height);
     canvas.image(area, picture, true);
@@ -82,7 +83,7 @@ Canvas composeContactSheet(const std::vector<ContactSheetRow>& rows, const std::
     const sheet::Legend legend = legendOf(rows);
     const Canvas measure(1, 1);
     height += sheet::legendHeight(measure, inner, legend);
-    Canvas canvas(inner + 2 * sheet::kMargin, height, palette::kPaper, sheet::kPixelsPerPoint);
+    Canvas canvas(inner + 2 * sheet::kMargin, height, palette::kPaper, kScale);
     double y = sheet::kMargin;
     canvas.text({sheet::kMargin, y + 12}, title, {.size = 14, .bold = true});
     y += kTitle;
