@@ -9,6 +9,7 @@
 #include "medseg/base/error.h"
 #include "medseg/base/logging.h"
 #include "medseg/io/checkpoint_file.h"
+#include "medseg/nn/network_module.h"
 
 namespace medseg::cli {
 namespace {
@@ -78,10 +79,46 @@ Run declareConvert(CLI::App& app) {
     };
 }
 
+Run declareQuantize(CLI::App& app) {
+    struct Options {
+        std::string model;
+        std::string cache;
+        int slices = 64;
+    };
+    const auto options = std::make_shared<Options>();
+    app.add_option("model", options->model, "Model folder (its best.pth) or a .pth that medseg trained")
+        ->required()
+        ->type_name("MODEL");
+    app.add_option("--cache", options->cache,
+                   "Slice cache that the model was trained on (default: cache beside the model folder)")
+        ->type_name("DIR");
+    app.add_option("--slices", options->slices, "Training slices to calibrate on, spread evenly")
+        ->check(CLI::Range(4, 100000))
+        ->type_name("N");
+    app.footer(
+        "Writes quantization.json beside the checkpoint. Then: medseg predict --precision int8 ...\n\n"
+        "Example: medseg checkpoint quantize out/unet117/model --cache out/unet117/cache");
+    return [options] {
+        QuantizeRequest request;
+        request.model = options->model;
+        request.slices = options->slices;
+        request.cache = options->cache;
+        if (request.cache.empty()) {
+            const std::filesystem::path model(options->model);
+            const auto folder = std::filesystem::is_directory(model) ? model : model.parent_path();
+            request.cache = (folder / "..").lexically_normal() / "cache";
+        }
+        const QuantizeOutcome outcome = loadNetworkModule().quantize(request);
+        fmt::print("{}: calibrated on {} slices\n", outcome.file.string(), outcome.slices);
+        return static_cast<int>(ExitCode::Done);
+    };
+}
+
 constexpr Action kActions[] = {
     {"inspect", "What a checkpoint is, and the names, shapes, types and statistics of its tensors", declareInspect},
     {"convert", "Write the weights alone to another format: wrappers and module. prefixes are stripped",
      declareConvert},
+    {"quantize", "Calibrate a trained model for 8-bit prediction", declareQuantize},
 };
 
 Run declareCheckpoint(CLI::App& app) {
@@ -96,7 +133,7 @@ Run declareCheckpoint(CLI::App& app) {
     return [chosen] { return (*chosen)(); };
 }
 
-MEDSEG_COMMAND(checkpoint, "Inspect and convert network weights", declareCheckpoint);
+MEDSEG_COMMAND(checkpoint, "Inspect, convert and quantise network weights", declareCheckpoint);
 
 }  // namespace
 }  // namespace medseg::cli

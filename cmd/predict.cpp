@@ -13,7 +13,7 @@ namespace medseg::cli {
 namespace {
 
 struct Options {
-    std::string model;
+    std::vector<std::string> models;
     std::string input;
     std::string output;
     PredictRequest request;
@@ -23,7 +23,7 @@ struct Options {
 
 int run(Options& options) {
     PredictRequest& request = options.request;
-    request.model = options.model;
+    request.models.assign(options.models.begin(), options.models.end());
     const ImageInputs inputs = findImageInputs(options.input);
     request.inputs = inputs.files;
     request.output = options.output;
@@ -57,7 +57,9 @@ int run(Options& options) {
 std::function<int()> declare(CLI::App& app) {
     const auto options = std::make_shared<Options>();
     auto& request = options->request;
-    app.add_option("-m,--model", options->model, "Model folder (its best.pth) or a .pth that medseg trained")
+    app.add_option(
+           "-m,--model", options->models,
+           "Model folder (its best.pth) or a .pth that medseg trained; several vote with their mean probability")
         ->required()
         ->type_name("DIR|FILE");
     app.add_option("-i,--input", options->input,
@@ -72,6 +74,17 @@ std::function<int()> declare(CLI::App& app) {
     app.add_flag(
         "--probabilities", request.probabilities,
         "Also write probabilities 0..1 to CASE_probabilities/<structure>.nii.gz (below half the threshold: 0)");
+    app.add_flag("--uncertainty", request.uncertainty,
+                 "Also write CASE_uncertainty.nii.gz: entropy of the probabilities, 0 (sure) to 1");
+    app.add_option("--mirror", request.segmenter.mirror,
+                   "Average over mirrored slices; for models trained with flips. x: columns, y: rows")
+        ->check(CLI::IsMember({"x", "y"}))
+        ->delimiter(',')
+        ->type_name("AXES");
+    app.add_option("--precision", request.segmenter.precision,
+                   "fp32, bf16 or int8; int8 needs `medseg checkpoint quantize` once")
+        ->check(CLI::IsMember({"fp32", "bf16", "int8"}))
+        ->type_name("NAME");
     app.add_flag("--continue", request.skipExisting, "Skip inputs whose output exists");
     app.add_option("--device", request.segmenter.device, "cpu, cuda or cuda:N")->type_name("NAME");
     app.add_option("--batch-size", request.segmenter.batchSize, "Slices at once; 0 = as the model's recipe says")

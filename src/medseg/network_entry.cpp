@@ -9,6 +9,7 @@
 #include "medseg/infer/prediction.h"
 #include "medseg/infer/slice_segmenter.h"
 #include "medseg/nn/network_module.h"
+#include "medseg/train/quantization.h"
 #include "medseg/train/segmentation_task.h"
 #include "medseg/train/trainer.h"
 
@@ -30,8 +31,10 @@ auto translatingErrors(Work&& work) {
     }
 }
 
-LabelCleanup cleanupFrom(const PredictSettings& settings) {
-    return {settings.smoothMm, settings.smallVoxels, settings.largestComponent, settings.fillHoles};
+std::vector<LoadedModel> loadModels(const std::vector<std::filesystem::path>& paths) {
+    std::vector<LoadedModel> models;
+    for (const auto& path : paths) models.push_back(loadModel(path));
+    return models;
 }
 
 class TorchNetworkModule : public NetworkModule {
@@ -53,21 +56,25 @@ class TorchNetworkModule : public NetworkModule {
         });
     }
 
-    std::unique_ptr<Segmenter> openSegmenter(const std::filesystem::path& model,
+    std::unique_ptr<Segmenter> openSegmenter(const std::vector<std::filesystem::path>& models,
                                              const SegmenterOptions& options) override {
         return translatingErrors([&]() -> std::unique_ptr<Segmenter> {
-            return std::make_unique<SliceSegmenter>(loadModel(model), options);
+            return std::make_unique<SliceSegmenter>(loadModels(models), options);
         });
     }
 
     PredictOutcome predict(const PredictRequest& request) override {
         return translatingErrors([&] {
-            LoadedModel model = loadModel(request.model);
+            std::vector<LoadedModel> models = loadModels(request.models);
             PredictRequest complete = request;
-            if (!complete.cleanup) complete.cleanup = cleanupFrom(model.recipe.predict);
-            SliceSegmenter segmenter(std::move(model), request.segmenter);
+            if (!complete.cleanup) complete.cleanup = cleanupFrom(models.front().recipe.predict);
+            SliceSegmenter segmenter(std::move(models), request.segmenter);
             return predictFiles(segmenter, complete);
         });
+    }
+
+    QuantizeOutcome quantize(const QuantizeRequest& request) override {
+        return translatingErrors([&] { return quantizeModel(request); });
     }
 
     std::string describe() override {

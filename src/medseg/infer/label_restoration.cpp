@@ -4,40 +4,25 @@
 #include <cmath>
 
 #include "medseg/imaging/resize2d.h"
-#include "medseg/nn/vector_exp.h"
 
 namespace medseg {
 namespace {
 
-/// Probabilities in place of logits, pixel by pixel, and each channel's largest value.
-std::vector<float> toProbabilities(const float* logits, std::int64_t pixels, std::int64_t channels, OutputKind output,
-                                   std::vector<float>& highest) {
-    std::vector<float> probability(static_cast<std::size_t>(pixels * channels));
-    highest.assign(static_cast<std::size_t>(channels), 0.0f);
-    for (std::int64_t i = 0; i < pixels; ++i) {
-        const float* x = logits + i * channels;
-        float* p = probability.data() + i * channels;
-        if (output == OutputKind::Sigmoid) {
-            for (std::int64_t c = 0; c < channels; ++c) p[c] = 1.0f / (1.0f + vectorExp(-x[c]));
-        } else {
-            const float largest = *std::max_element(x, x + channels);
-            float sum = 0;
-            for (std::int64_t c = 0; c < channels; ++c) sum += p[c] = vectorExp(x[c] - largest);
-            for (std::int64_t c = 0; c < channels; ++c) p[c] /= sum;
-        }
-        for (std::int64_t c = 0; c < channels; ++c) highest[c] = std::max(highest[c], p[c]);
-    }
-    return probability;
+/// Each channel's largest value.
+std::vector<float> highestOf(const float* values, std::int64_t pixels, std::int64_t channels) {
+    std::vector<float> highest(static_cast<std::size_t>(channels), 0.0f);
+    for (std::int64_t i = 0; i < pixels; ++i)
+        for (std::int64_t c = 0; c < channels; ++c) highest[c] = std::max(highest[c], values[i * channels + c]);
+    return highest;
 }
 
 }  // namespace
 
-void LabelRestorer::restore(const float* logits, std::int64_t height, std::int64_t width, std::int64_t channels,
+void LabelRestorer::restore(const float* probability, std::int64_t height, std::int64_t width, std::int64_t channels,
                             SliceView<std::uint16_t> labels, const PlaneSink& planes) const {
     const bool sigmoid = output_ == OutputKind::Sigmoid;
-    std::vector<float> highest;
     const std::int64_t pixels = height * width;
-    const auto probability = toProbabilities(logits, pixels, channels, output_, highest);
+    const std::vector<float> highest = highestOf(probability, pixels, channels);
     // Softmax: the winner has at least 1/channels, so a structure that never reaches that cannot win.
     const auto canWin = static_cast<float>(sigmoid ? threshold_ : 1.0 / static_cast<double>(channels));
     const auto reported = static_cast<float>(sigmoid ? threshold_ / 2 : 0.25);

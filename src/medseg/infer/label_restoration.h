@@ -10,7 +10,7 @@
 
 namespace medseg {
 
-/// Turns the logits of one slice into labels of the slice's own size: probabilities are interpolated (bilinear,
+/// Turns the probabilities of one slice into labels of the slice's own size: probabilities are interpolated (bilinear,
 /// half-pixel centres), then each pixel takes its most probable structure: with sigmoid outputs if that reaches the
 /// threshold, with softmax outputs if background is not more probable. Structures that cannot win anywhere on the slice
 /// are skipped.
@@ -21,9 +21,10 @@ class LabelRestorer {
     /// One structure's interpolated probabilities, x fastest.
     using PlaneSink = std::function<void(int structure, const float* values)>;
 
-    /// `logits`: height x width x channels, channels fastest. Writes ids 1..N (0 = background) to `labels`. `planes`,
-    /// if given, gets every structure whose probability reaches half the threshold (softmax: a quarter) somewhere.
-    void restore(const float* logits, std::int64_t height, std::int64_t width, std::int64_t channels,
+    /// `probability`: height x width x channels, channels fastest, 0..1. Writes ids 1..N (0 = background) to `labels`.
+    /// `planes`, if given, gets every structure whose probability reaches half the threshold (softmax: a quarter)
+    /// somewhere.
+    void restore(const float* probability, std::int64_t height, std::int64_t width, std::int64_t channels,
                  SliceView<std::uint16_t> labels, const PlaneSink& planes = {}) const;
 
   private:

@@ -19,6 +19,7 @@ struct OutputPaths {
     fs::path labels;
     fs::path masks;          ///< folder of one mask per structure
     fs::path probabilities;  ///< folder of one probability volume per structure
+    fs::path uncertainty;
 };
 
 /// TotalSegmentator calls every image ct.nii.gz: the folder names the case. nnU-Net appends the channel: X_0000 is X.
@@ -40,6 +41,7 @@ OutputPaths outputPathsFor(const PredictRequest& request, const fs::path& input)
         stem = request.output.parent_path() / imageStem(request.output);
     }
     paths.masks = stem;
+    paths.uncertainty = stem.string() + "_uncertainty.nii.gz";
     paths.probabilities = stem.string() + "_probabilities";
     return paths;
 }
@@ -72,12 +74,14 @@ void predictFile(Segmenter& segmenter, const PredictRequest& request, const fs::
                                                    segmenter.labels());
         sink = [&](int structure, std::int64_t slice, const float* values) { spool->add(structure, slice, values); };
     }
+    Volume<float> uncertainty;
     LabelMap labels = segmenter.segment(
-        image, [&] { progress.advance(); }, sink);
+        image, [&] { progress.advance(); }, sink, request.uncertainty ? &uncertainty : nullptr);
     progress.finish();
     if (request.cleanup) cleanLabels(labels, *request.cleanup);
     if (request.separate) writeMasks(labels, segmenter.labels(), paths.masks);
     if (spool) spool->writeVolumes();
+    if (request.uncertainty) writeImage(paths.uncertainty, AnyVolume(std::move(uncertainty)));
     // Last, so that its presence says that the case is complete.
     writeLabelMap(paths.labels, labels);
     outcome.slices += slices;

@@ -1,31 +1,35 @@
 // Segments a volume slice by slice with a 2D network.
 #pragma once
 
-#include "medseg/nn/model_file.h"
+#include "medseg/infer/slice_ensemble.h"
 #include "medseg/nn/network_module.h"
 
 namespace medseg {
 
 class SliceSegmenter : public Segmenter {
   public:
-    /// Throws UsageError for a device that this libtorch cannot use.
-    SliceSegmenter(LoadedModel model, const SegmenterOptions& options);
+    /// Several models vote with their mean probability; the first one's recipe counts. Throws UsageError for a device
+    /// or precision that cannot be had, DataError when the models do not fit together.
+    SliceSegmenter(std::vector<LoadedModel> models, const SegmenterOptions& options);
 
-    const LabelTable& labels() const override { return model_.labels; }
+    const LabelTable& labels() const override { return labels_; }
     LabelMap segment(const Volume<float>& image, const std::function<void()>& advance,
-                     const ProbabilitySink& probabilities) override;
+                     const ProbabilitySink& probabilities, Volume<float>* uncertainty) override;
     double networkSeconds() const override { return networkSeconds_; }
-    SliceAxis axis() const override { return sliceAxisFromName(model_.recipe.prepare.axis); }
+    SliceAxis axis() const override { return sliceAxisFromName(recipe_.prepare.axis); }
 
   private:
     torch::Tensor prepareBatch(const Volume<float>& image, std::int64_t firstSlice, std::int64_t count) const;
-    void restoreBatch(const torch::Tensor& logits, std::int64_t firstSlice, Volume<std::uint16_t>& labels,
+    void restoreBatch(const torch::Tensor& probability, std::int64_t firstSlice, Volume<std::uint16_t>& labels,
                       const ProbabilitySink& probabilities) const;
+    void restoreUncertainty(const torch::Tensor& probability, std::int64_t firstSlice,
+                            Volume<float>& uncertainty) const;
 
-    LoadedModel model_;
-    torch::Device device_;
+    Recipe recipe_;
+    LabelTable labels_;
     std::int64_t batchSize_;
     double threshold_;
+    std::unique_ptr<SliceEnsemble> ensemble_;
     double networkSeconds_ = 0;
 };
 

@@ -17,6 +17,10 @@ void chooseBlasKernels() {
 
 }  // namespace
 
+LabelCleanup cleanupFrom(const PredictSettings& settings) {
+    return {settings.smoothMm, settings.smallVoxels, settings.largestComponent, settings.fillHoles};
+}
+
 NetworkModule& loadNetworkModule() {
     static NetworkModule* const module = [] {
         chooseBlasKernels();

@@ -36,8 +36,10 @@ struct TrainOutcome {
 /// How a segmenter works; the defaults come from the recipe inside the model.
 struct SegmenterOptions {
     std::string device = "cpu";
-    int batchSize = 0;      ///< slices at once; 0 = as the recipe says
-    double threshold = -1;  ///< sigmoid outputs; below 0 = as the recipe says
+    int batchSize = 0;                ///< slices at once; 0 = as the recipe says
+    double threshold = -1;            ///< sigmoid outputs; below 0 = as the recipe says
+    std::string precision = "fp32";   ///< fp32, bf16 or int8 (needs a calibrated model)
+    std::vector<std::string> mirror;  ///< test-time mirroring along "x" and "y" of the slice
 };
 
 /// Receives probabilities of one structure on one slice of the input grid.
@@ -54,20 +56,27 @@ class Segmenter {
     virtual SliceAxis axis() const = 0;
     /// Seconds spent in the network so far.
     virtual double networkSeconds() const = 0;
-    /// `image` in HU; the result has the image's geometry. `advance` is called after every slice. Throws
-    /// InterruptedError.
+    /// `image` in HU; the result has the image's geometry. `advance` is called after every slice. `uncertainty`, if
+    /// given, receives the entropy of the probabilities in the image's geometry, 0 (sure) to 1: with softmax outputs of
+    /// their distribution, divided by its largest possible value; with sigmoid outputs the largest binary entropy of
+    /// any structure, in bits. Throws InterruptedError.
     virtual LabelMap segment(const Volume<float>& image, const std::function<void()>& advance = {},
-                             const ProbabilitySink& probabilities = {}) = 0;
+                             const ProbabilitySink& probabilities = {}, Volume<float>* uncertainty = nullptr) = 0;
 };
 
+/// The clean-up that a recipe asks for.
+LabelCleanup cleanupFrom(const PredictSettings& settings);
+
 struct PredictRequest {
-    std::filesystem::path model;
+    /// Model folders or files; several vote with their mean probability.
+    std::vector<std::filesystem::path> models;
     std::vector<std::filesystem::path> inputs;  ///< image files
     /// File for a single input, else a folder that gets CASE.nii.gz for each input.
     std::filesystem::path output;
     bool outputIsFolder = false;
     bool separate = false;       ///< also CASE/<structure>.nii.gz (0/1), one per structure of the model
     bool probabilities = false;  ///< also CASE_probabilities/<structure>.nii.gz (float, 0..1)
+    bool uncertainty = false;    ///< also CASE_uncertainty.nii.gz (float, 0..1, see Segmenter::segment)
     bool skipExisting = false;   ///< leave inputs alone whose output exists
     SegmenterOptions segmenter;
     std::optional<LabelCleanup> cleanup;  ///< of the labels (not of probabilities); unset = as the model's recipe says
@@ -82,6 +91,17 @@ struct PredictOutcome {
     std::vector<std::filesystem::path> labelFiles;  ///< one per input, in order
 };
 
+struct QuantizeRequest {
+    std::filesystem::path model;
+    std::filesystem::path cache;  ///< slice cache that the model was trained on
+    int slices = 64;              ///< to calibrate on, spread evenly over the training slices
+};
+
+struct QuantizeOutcome {
+    std::filesystem::path file;  ///< quantization.json beside the checkpoint
+    int slices = 0;
+};
+
 /// What libmedseg_nn offers, free of torch types.
 class NetworkModule {
   public:
@@ -89,12 +109,15 @@ class NetworkModule {
 
     /// Trains as the recipe says. Throws InterruptedError after Ctrl-C, with the state saved for `resume`.
     virtual TrainOutcome train(const TrainRequest& request) = 0;
-    /// `model`: a model folder (its best.pth, else latest.pth) or a .pth that medseg wrote. Throws DataError.
-    virtual std::unique_ptr<Segmenter> openSegmenter(const std::filesystem::path& model,
+    /// `models`: model folders (their best.pth, else latest.pth) or .pth files that medseg wrote; several vote with
+    /// their mean probability. Throws DataError.
+    virtual std::unique_ptr<Segmenter> openSegmenter(const std::vector<std::filesystem::path>& models,
                                                      const SegmenterOptions& options) = 0;
     /// Segments every input and writes label maps in the inputs' geometry, with label names. An input that cannot be
     /// read is reported and the rest is done; then throws the first error.
     virtual PredictOutcome predict(const PredictRequest& request) = 0;
+    /// Calibrates a model for 8-bit prediction (SegmenterOptions::precision "int8").
+    virtual QuantizeOutcome quantize(const QuantizeRequest& request) = 0;
     /// "libtorch 1.13.0, CPU, 2 threads": for logs and reports.
     virtual std::string describe() = 0;
 };

@@ -210,7 +210,7 @@ std::vector<Pipeline::MeasuredCase> Pipeline::measuredCases(const Dataset& datas
 void Pipeline::predict() {
     const Dataset dataset = discoverDataset(recipe_.data);
     PredictRequest request;
-    request.model = folders_.model;
+    request.models = {folders_.model};
     request.output = folders_.predictions;
     request.outputIsFolder = true;
     request.separate = recipe_.predict.separate;
@@ -218,8 +218,10 @@ void Pipeline::predict() {
     request.segmenter.device = recipe_.device;
     request.segmenter.batchSize = recipe_.predict.batchSize;
     request.segmenter.threshold = recipe_.predict.threshold;
-    request.cleanup = LabelCleanup{recipe_.predict.smoothMm, recipe_.predict.smallVoxels,
-                                   recipe_.predict.largestComponent, recipe_.predict.fillHoles};
+    request.segmenter.precision = recipe_.predict.precision;
+    request.segmenter.mirror = recipe_.predict.mirror;
+    request.uncertainty = recipe_.predict.uncertainty;
+    request.cleanup = cleanupFrom(recipe_.predict);
     const auto cases = measuredCases(dataset);
     for (const auto& measured : cases) request.inputs.push_back(measured.item.image);
     const PredictOutcome outcome = loadNetworkModule().predict(request);

@@ -257,6 +257,9 @@ struct PredictSettings {
     double threshold = 0.5;
     bool separate = false;
     bool probabilities = false;
+    bool uncertainty = false;
+    std::string precision = "fp32";
+    std::vector<std::string> mirror;
     double smoothMm = 0;
     int smallVoxels = 0;
     bool largestComponent = false;
@@ -269,6 +272,11 @@ void visitFields(Visitor&& field, PredictSettings& s) {
     field("threshold", s.threshold, "sigmoid outputs: probability from which a pixel counts", between(0, 1));
     field("separate", s.separate, "also write one mask per structure", Allowed{});
     field("probabilities", s.probabilities, "also write one probability volume per structure", Allowed{});
+    field("uncertainty", s.uncertainty, "also write the entropy of the probabilities, 0 sure .. 1", Allowed{});
+    field("precision", s.precision, "arithmetic; int8 needs `medseg checkpoint quantize` first",
+          oneOf({"fp32", "bf16", "int8"}));
+    field("mirror", s.mirror, "axes of the slice to mirror and average (for models trained with flips)",
+          oneOf({"x", "y"}));
     field("smooth_mm", s.smoothMm, "Gaussian votes of neighbouring slices on labels, sigma in mm; 0 = off",
           between(0, 100));
     field("small_voxels", s.smallVoxels, "remove components of fewer voxels; 0 = off", between(0, 1e9));

@@ -10,9 +10,9 @@
 #include "medseg/base/files.h"
 #include "medseg/dataset/augmentation.h"
 #include "medseg/dataset/split.h"
-#include "medseg/nn/coordinates.h"
 #include "medseg/nn/device.h"
 #include "medseg/train/loss_settings.h"
+#include "medseg/train/slice_tensors.h"
 
 namespace medseg {
 namespace {
@@ -111,18 +111,9 @@ SegmentationTask::Batch SegmentationTask::toTensors(SliceBatch& batch) const {
     const std::vector<std::int64_t> labelShape{batch.count, batch.layers, batch.height, batch.width};
     const bool wide = !batch.labels16.empty();
     void* labelData = wide ? static_cast<void*>(batch.labels16.data()) : static_cast<void*>(batch.labels8.data());
-    std::vector<float> positions;
-    for (const std::int64_t slice : batch.slices)
-        positions.push_back(slicePosition(cache_.sourceSliceOf(slice), sourceSliceCount(slice)));
-    // A copy: the first layer needs its input again in the backward pass, when the batch is gone.
-    auto images = torch::from_blob(batch.images.data(), {batch.count, 1, batch.height, batch.width}).clone();
-    images = appendCoordinates(images, recipe_.model.coordinates, positions);
+    const auto images = imageTensor(batch, cache_, recipe_.model.coordinates);
     return {images.to(device_).contiguous(torch::MemoryFormat::ChannelsLast),
             torch::from_blob(labelData, labelShape, wide ? torch::kInt16 : torch::kUInt8).to(device_)};
-}
-
-std::int64_t SegmentationTask::sourceSliceCount(std::int64_t slice) const {
-    return SlicePlan::of(cache_.caseAt(cache_.caseOf(slice)).geometry, cache_.format().axis).count;
 }
 
 torch::Tensor SegmentationTask::nextLoss() {

@@ -36,7 +36,6 @@ class SegmentationTask : public TrainingTask {
     };
     /// The label tensor may view the batch's memory.
     Batch toTensors(SliceBatch& batch) const;
-    std::int64_t sourceSliceCount(std::int64_t slice) const;
     void initialisePriorBias(const StructureStatistics& statistics);
 
     Recipe recipe_;
