@@ -10,10 +10,13 @@ namespace {
 constexpr std::int64_t kVoxelsPerTask = 1 << 18;
 
 void removeLabels(Volume<std::uint8_t>& labels, const std::vector<int>& ids) {
+    if (ids.empty()) return;
     parallelFor(0, labels.voxelCount(), kVoxelsPerTask, [&](std::int64_t first, std::int64_t last) {
-        for (const int id : ids)
-            for (std::int64_t i = first; i < last; ++i)
-                labels.data()[i] = labels.data()[i] == id ? std::uint8_t{0} : labels.data()[i];
+        std::uint8_t* voxels = labels.data();
+        for (const int id : ids) {
+            const auto removed = static_cast<std::uint8_t>(id);
+            for (std::int64_t i = first; i < last; ++i) voxels[i] = voxels[i] == removed ? std::uint8_t{0} : voxels[i];
+        }
     });
 }
 

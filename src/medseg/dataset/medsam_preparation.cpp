@@ -75,6 +75,7 @@ void countSlice(const std::uint8_t* voxels, std::int64_t count, std::array<std::
 }
 
 std::map<int, std::int64_t> countLabels(const Volume<std::uint8_t>& labels) {
+    if (labels.empty()) return {};
     std::vector<std::array<std::int64_t, 256>> counts(static_cast<std::size_t>(labels.nz()));
     const std::int64_t pixels = labels.nx() * labels.ny();
     parallelFor(0, labels.nz(), 8, [&](std::int64_t first, std::int64_t last) {

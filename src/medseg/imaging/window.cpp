@@ -60,7 +60,10 @@ void mapValues(std::span<const T> values, std::span<Out> out, const Map& map) {
             std::vector<Out> table(count);
             for (int i = 0; i < count; ++i) table[i] = map(static_cast<T>(low + i));
             forBlocks(values.size(), [&](std::int64_t, std::int64_t first, std::int64_t last) {
-                for (std::int64_t i = first; i < last; ++i) out[i] = table[static_cast<int>(values[i]) - low];
+                const T* in = values.data();
+                const Out* entries = table.data() + count / 2 * (low < 0);
+                Out* target = out.data();  // bytes may alias anything: without copies all pointers are read again
+                for (std::int64_t i = first; i < last; ++i) target[i] = entries[static_cast<int>(in[i])];
             });
             return;
         }
@@ -184,11 +187,13 @@ ValueRange finiteRange(std::span<const T> values) {
     forBlocks(values.size(), [&](std::int64_t block, std::int64_t first, std::int64_t last) {
         Part part;
         if constexpr (std::is_integral_v<T>) {
-            part = {values[first], values[first], true};
+            const T* in = values.data();
+            T low = in[first], high = in[first];
             for (std::int64_t i = first; i < last; ++i) {
-                part.low = std::min(part.low, values[i]);
-                part.high = std::max(part.high, values[i]);
+                low = in[i] < low ? in[i] : low;
+                high = in[i] > high ? in[i] : high;
             }
+            part = {low, high, true};
         } else {
             part = {std::numeric_limits<T>::max(), std::numeric_limits<T>::lowest(), false};
             for (std::int64_t i = first; i < last; ++i) {
