@@ -11,10 +11,12 @@
 #include "medseg/base/progress.h"
 #include "medseg/imaging/window.h"
 #include "medseg/io/image_file.h"
+#include "medseg/recipe/recipe.h"
 #include "medseg/report/history_plot.h"
 #include "medseg/report/html_report.h"
 #include "medseg/report/overlay_files.h"
 #include "medseg/report/scene_html.h"
+#include "medseg/report/slice_overlay.h"
 
 namespace medseg::cli {
 namespace {
@@ -27,6 +29,8 @@ struct Options {
     MontageOptions montage;
     SceneOptions scene;
     int cases = 8;
+    std::vector<std::string> overrides;
+    int rows = 3, changes = 4;
 };
 
 std::optional<Window> windowFrom(const std::string& text) {
@@ -109,6 +113,19 @@ void runMontage(const Options& options) {
 
 void runCurves(const Options& options) {
     writeTrainingHistoryPlot(options.output, readTrainingHistory(options.input));
+    printPath(options.output);
+}
+
+/// A cache folder with default settings, or a recipe with the cache it prepared; then the overrides.
+void runAugmentations(const Options& options) {
+    const bool isCache = std::filesystem::is_directory(options.input);
+    const Recipe recipe = loadRecipe(isCache ? std::string() : options.input, options.overrides);
+    const std::filesystem::path cache =
+        isCache ? std::filesystem::path(options.input) : std::filesystem::path(recipe.output) / "cache";
+    if (!std::filesystem::exists(cache / "cache.json"))
+        throw DataError(cache.string(), "no training slices here: run `medseg prepare` first");
+    renderAugmentations(SliceCache(cache), recipe.augmentation, recipe.seed, options.rows, options.changes)
+        .writePng(options.output);
     printPath(options.output);
 }
 
@@ -244,6 +261,24 @@ std::function<int()> declareRender(CLI::App& app) {
     curves.add_option("history", options.input, "training_history.json of a run")->required()->type_name("FILE.json");
     curves.add_option("--output", options.output, "Picture to write")->required()->type_name("FILE.png");
     curves.footer("Example: medseg render curves run/training_history.json --output curves.png");
+
+    CLI::App& changes = commands.add("augmentations", "Training slices as the recipe's augmentation changes them (PNG)",
+                                     runAugmentations);
+    changes.add_option("input", options.input, "Recipe whose slices are prepared, or a folder of prepared slices")
+        ->required()
+        ->type_name("RECIPE|CACHE");
+    changes.add_option("output", options.output, "Picture to write")->required()->type_name("FILE.png");
+    changes.add_option("overrides", options.overrides, "Values that win: augmentation.elastic=0.03")
+        ->type_name("key=value ...");
+    changes.add_option("--rows", options.rows, "Slices to show")
+        ->check(CLI::Range(1, 40).description(""))
+        ->type_name("N");
+    changes.add_option("--changes", options.changes, "Changed versions of each")
+        ->check(CLI::Range(1, 12).description(""))
+        ->type_name("N");
+    changes.footer(
+        "Example: medseg render augmentations recipe.yaml augmentations.png augmentation.elastic=0.03 "
+        "augmentation.blur=1.5");
 
     CLI::App& page =
         commands.add("html", "Report of a run: curves, sortable tables, pictures, in one offline file (HTML)", runHtml);

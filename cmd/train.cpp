@@ -12,6 +12,7 @@ struct Options {
     std::vector<std::string> overrides;
     bool restart = false;
     bool resume = false;
+    bool allFolds = false;
 };
 
 int run(const Options& options) {
@@ -20,6 +21,10 @@ int run(const Options& options) {
     pipeline.setTrainingStart(options.restart  ? TrainingStart::Anew
                               : options.resume ? TrainingStart::Continue
                                                : TrainingStart::Automatic);
+    if (options.allFolds) {
+        fmt::print("{}\n", pipeline.trainAllFolds().file.string());
+        return 0;
+    }
     pipeline.run({Stage::Train}, options.restart || options.resume);
     fmt::print("{}\n", pipeline.folders().model.string());
     return 0;
@@ -36,11 +41,16 @@ std::function<int()> declare(CLI::App& app) {
         "of the same recipe that was cut off is continued, and a finished one is left alone");
     app.add_flag("--restart", options->restart, "Start from scratch even where a run of the same recipe exists")
         ->excludes("--resume");
+    app.add_flag(
+        "--all-folds", options->allFolds,
+        "Cross-validation: train all data.folds folds, each to OUTPUT/model/fold_N, and write mean and standard "
+        "deviation of their Dice to OUTPUT/model/cross_validation.json");
     app.footer(
         "Prepares the training slices first unless they are up to date. Writes to OUTPUT/model (output= in the "
         "recipe):\n"
         "label_map.json, latest.pth (with optimiser), best.pth, checkpoint_epochX.pth, training_history.json and "
-        ".png.\n"
+        ".png,\n"
+        "events/ for TensorBoard, samples/epochX.png (train.sample_every).\n"
         "All checkpoints load in Python with torch.load. Ctrl-C saves the state and exits with 130.\n\n"
         "Example: medseg train recipes/unet117.yaml data.root=/data/totalsegmentator train.epochs=20");
     return [options] { return run(*options); };

@@ -28,6 +28,8 @@ auto translatingErrors(Work&& work) {
                 fmt::format("out of memory: lower train.batch_size, predict.batch_size or prepare.image_size ({})",
                             text.substr(0, text.find('\n'))));
         throw WorkError(text.substr(0, text.find('\n')));
+    } catch (const std::bad_alloc&) {
+        throw WorkError("out of memory: lower train.batch_size, predict.batch_size or prepare.image_size");
     }
 }
 

@@ -81,6 +81,52 @@ for row in csv.DictReader(open(sys.argv[1])):
     assert row["dice"] in ("nan", "") or float(row["dice"]) == 1, row
 PY
 
+# Cross-validation: a model a fold, mean and deviation; folds that are done are left alone.
+succeed "$MEDSEG" train "$work/recipe.yaml" output="$work/cv" data.folds=3 train.epochs=2 train.sample_every=1 --all-folds
+for file in fold_0/best.pth fold_2/training_history.json fold_1/samples/epoch2.png cross_validation.json; do
+    [ -s "$work/cv/model/$file" ] || fail "cross-validation wrote no $file"
+done
+compgen -G "$work/cv/model/fold_0/events/events.out.tfevents.*" >/dev/null || fail "no TensorBoard events"
+python3 - "$work/cv/model" <<'PY' || fail "cross_validation.json"
+import json, statistics, sys
+result = json.load(open(sys.argv[1] + "/cross_validation.json"))
+dice = [fold["best_dice"] for fold in result["folds"]]
+assert len(dice) == 3 and abs(statistics.mean(dice) - result["mean_dice"]) < 1e-9
+assert abs(statistics.stdev(dice) - result["standard_deviation"]) < 1e-9
+held = [json.load(open(f"{sys.argv[1]}/fold_{f}/split.json"))["validation"] for f in range(3)]
+assert sorted(sum(held, [])) == ["s0000", "s0001", "s0002"], held
+PY
+folds=$(cat "$work/cv/model/cross_validation.json")
+succeed "$MEDSEG" train "$work/recipe.yaml" output="$work/cv" data.folds=3 train.epochs=2 train.sample_every=1 --all-folds
+grep -q 'epoch 1/2' "$work/stderr" && fail "trained a finished fold again"
+[ "$(cat "$work/cv/model/cross_validation.json")" = "$folds" ] || fail "the second cross-validation says something else"
+expect 2 'at least two folds' "$MEDSEG" train "$work/recipe.yaml" output="$work/cv" --all-folds
+expect 2 'needs as many cases' "$MEDSEG" train "$work/recipe.yaml" output="$work/cv" data.folds=7 --all-folds
+
+# Augmentation as a picture, from the recipe and from the cache.
+succeed "$MEDSEG" render augmentations "$work/recipe.yaml" "$work/changes.png" output="$work/a" augmentation.elastic=0.04
+succeed "$MEDSEG" render augmentations "$work/a/cache" "$work/cache.png" --rows 1 --changes 2
+[ -s "$work/changes.png" ] && [ -s "$work/cache.png" ] || fail "no picture of augmentations"
+expect 3 'no training slices here' "$MEDSEG" render augmentations "$work/recipe.yaml" "$work/x.png" output="$work/none"
+
+# Every kind of loss runs through the program; a structure that no slice shows is named, and the loss stays finite.
+succeed "$MEDSEG" train "$work/recipe.yaml" output="$work/l1" train.epochs=1 train.loss=focal_tversky \
+    train.class_weights=inverse train.accumulate=2 data.structures='[liver, heart, spleen, rib_left_1]'
+grep -q '1 of 4 structures occur in no training slice and will not be learned: rib_left_1' "$work/stderr" ||
+    fail "no warning of the absent structure: $(cat "$work/stderr")"
+grep -q 'epoch 1/1.*loss [0-9]' "$work/stderr" || fail "the loss is not finite: $(cat "$work/stderr")"
+succeed "$MEDSEG" train "$work/recipe.yaml" output="$work/l2" train.epochs=1 train.loss=ce_generalized_dice \
+    model.output=softmax train.structure_weights='[liver=0.5]' train.ignore_label=spleen
+
+# A checkpoint of another architecture or of other structures.
+expect 3 'weights do not fit the network' "$MEDSEG" train "$work/recipe.yaml" output="$work/a" 'model.features=[6, 8]' --resume
+expect 2 'did you mean "liver"' "$MEDSEG" train "$work/recipe.yaml" output="$work/x" train.ignore_label=livr
+expect 2 'needs device: cuda' "$MEDSEG" train "$work/recipe.yaml" output="$work/x" train.precision=bf16
+
+# Out of memory: what to lower. The limit leaves room for the program, not for such a network.
+out_of_memory() { (ulimit -v 6000000; "$MEDSEG" train "$work/recipe.yaml" output="$work/oom" model.bottleneck=8192 'model.features=[4096, 4096]'); }
+expect 1 'out of memory: lower' out_of_memory
+
 # Wrong use and wrong input.
 expect 2 'did you mean "epochs"' "$MEDSEG" train "$work/recipe.yaml" output="$work/x" train.epoch=3
 expect 2 'no such recipe' "$MEDSEG" run "$work/missing.yaml"

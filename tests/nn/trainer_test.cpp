@@ -99,5 +99,86 @@ TEST_F(TrainerTest, NanLossNamesTheBatchAndKeepsTheLastGoodCheckpoint) {
     EXPECT_NEAR(resumed.weight(), std::pow(0.8, 8), 1e-6);
 }
 
+/// Least squares on 8 fixed samples, 2 a batch or 8 at once.
+class LeastSquares : public TrainingTask {
+  public:
+    explicit LeastSquares(int batchSize) : batchSize_(batchSize) {
+        torch::manual_seed(4);
+        inputs_ = torch::randn({8, 3});
+        targets_ = torch::randn({8, 1});
+        network_->weight.data().fill_(0.5);
+        network_->bias.data().fill_(0);
+    }
+    torch::nn::Module& network() override { return *network_; }
+    std::int64_t batchesPerEpoch() const override { return 8 / batchSize_; }
+    void beginEpoch(int, std::int64_t firstBatch) override { next_ = firstBatch; }
+    torch::Tensor nextLoss() override {
+        const auto first = batchSize_ * next_++;
+        const auto error = network_->forward(inputs_.slice(0, first, first + batchSize_)) -
+                           targets_.slice(0, first, first + batchSize_);
+        return (error * error).mean();
+    }
+    ValidationResult validate() override { return {0, 0.5}; }
+    double waitedSeconds() const override { return 0; }
+    PickleValue description() const override { return PickleValue::dict(); }
+    torch::Tensor weight() const { return network_->weight; }
+
+  private:
+    torch::nn::Linear network_{3, 1};
+    torch::Tensor inputs_, targets_;
+    std::int64_t batchSize_, next_ = 0;
+};
+
+TEST_F(TrainerTest, AccumulatedBatchesEqualTheLargerBatch) {
+    settings_.optimizer = "adam";
+    settings_.weightDecay = 1e-3;
+    settings_.gradientClip = 0.5;
+    LeastSquares small(2), large(8);
+    settings_.accumulate = 4;
+    Trainer(settings_, small, folder_ / "small").run(false);
+    settings_.accumulate = 1;
+    Trainer(settings_, large, folder_ / "large").run(false);
+    EXPECT_LT((small.weight() - large.weight()).abs().max().item<double>(), 1e-6);
+    EXPECT_GT((small.weight() - 0.5).abs().max().item<double>(), 0.05);
+}
+
+TEST_F(TrainerTest, TwoRunsAreBitIdentical) {
+    LeastSquares first(2), second(2);
+    settings_.accumulate = 3;  // the last step of an epoch has one batch
+    Trainer(settings_, first, folder_ / "a").run(false);
+    Trainer(settings_, second, folder_ / "b").run(false);
+    EXPECT_TRUE(first.weight().equal(second.weight()));
+}
+
+TEST_F(TrainerTest, WritesTensorBoardEventsAndForgetsThoseOfAnotherRun) {
+    OneWeight task({0.1, 0.2, 0.3, 0.4});
+    createDirectories(folder_ / "events");
+    writeTextFile(folder_ / "events" / "events.out.tfevents.1.old", "x");
+    Trainer(settings_, task, folder_).run(false);
+    int files = 0;
+    for (const auto& entry : fs::directory_iterator(folder_ / "events")) files += entry.is_regular_file() ? 1 : 0;
+    EXPECT_EQ(files, 1);
+    settings_.tensorboard = false;
+    OneWeight quiet({0.1, 0.2, 0.3, 0.4});
+    Trainer(settings_, quiet, folder_ / "quiet").run(false);
+    EXPECT_FALSE(fs::exists(folder_ / "quiet" / "events"));
+}
+
+TEST(LossScale, SkipsOverflownStepsWithAHalvedFactor) {
+    auto weight = torch::ones({2}).requires_grad_();
+    LossScale scale(Precision::Fp16);
+    scale.scaled((weight * weight).sum()).backward();
+    EXPECT_EQ(weight.grad()[0].item<double>(), 2 * 65536);
+    EXPECT_TRUE(scale.unscale({weight}));
+    EXPECT_EQ(weight.grad()[0].item<double>(), 2);
+    weight.mutable_grad()[1] = std::numeric_limits<float>::infinity();
+    EXPECT_FALSE(scale.unscale({weight}));
+    EXPECT_EQ(scale.factor(), 32768);
+    LossScale off(Precision::Fp32);
+    EXPECT_TRUE(off.unscale({weight}));
+    EXPECT_THROW(precisionFromName("bf16", torch::kCPU), UsageError);
+    EXPECT_EQ(precisionFromName("auto", torch::kCPU), Precision::Fp32);
+}
+
 }  // namespace
 }  // namespace medseg

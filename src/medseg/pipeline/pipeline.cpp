@@ -168,22 +168,26 @@ void Pipeline::prepare() {
 }
 
 void Pipeline::train() {
+    trainInto(recipe_, folders_.model, fingerprint(Stage::Train));
+}
+
+TrainOutcome Pipeline::trainInto(const Recipe& recipe, const fs::path& model, const std::string& fingerprint) {
     TrainRequest request;
-    request.recipe = recipe_;
+    request.recipe = recipe;
     request.cache = folders_.cache;
-    request.output = folders_.model;
+    request.output = model;
     // A latest.pth of the same fingerprint is a run that was cut off; of another one, the beginning of something else.
-    const fs::path mark = folders_.model / "fingerprint.txt";
-    const std::string wanted = fingerprint(Stage::Train);
-    const bool sameRecipe = fs::exists(mark) && readTextFile(mark) == wanted;
+    const fs::path mark = model / "fingerprint.txt";
+    const bool sameRecipe = fs::exists(mark) && readTextFile(mark) == fingerprint;
     request.resume =
         trainingStart_ == TrainingStart::Continue || (trainingStart_ == TrainingStart::Automatic && sameRecipe);
-    createDirectories(folders_.model);
-    writeTextFile(mark, wanted);
+    createDirectories(model);
+    writeTextFile(mark, fingerprint);
     const TrainOutcome outcome = loadNetworkModule().train(request);
     logInfo("trained {} epochs, best validation Dice {:.4f} in epoch {}, {:.1f} s an epoch, network idle {:.1f} %: {}",
             outcome.epochs, outcome.bestDice, outcome.bestEpoch, outcome.secondsPerEpoch, 100 * outcome.idleShare,
             outcome.bestModel.string());
+    return outcome;
 }
 
 std::vector<Pipeline::MeasuredCase> Pipeline::measuredCases(const Dataset& dataset) const {

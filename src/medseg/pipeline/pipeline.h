@@ -10,6 +10,7 @@
 #include "medseg/dataset/layout.h"
 #include "medseg/dataset/split.h"
 #include "medseg/metrics/evaluation.h"
+#include "medseg/nn/network_module.h"
 #include "medseg/recipe/recipe.h"
 
 namespace medseg {
@@ -41,6 +42,14 @@ enum class TrainingStart {
     Anew
 };
 
+/// Best validation Dice of the models of a cross-validation.
+struct CrossValidation {
+    std::vector<double> dice;  ///< of each fold
+    double mean = 0;
+    double deviation = 0;  ///< standard deviation between folds (n - 1)
+    std::filesystem::path file;
+};
+
 class Pipeline {
   public:
     /// Throws UsageError when the recipe names no data.
@@ -54,6 +63,12 @@ class Pipeline {
     /// by size and time, the stages before it, the program's version.
     void run(std::vector<Stage> stages, bool force);
 
+    /// Trains one model for each of data.folds folds into folders().model/fold_N (after run() of the stages before),
+    /// and writes the best validation Dice of each, their mean and standard deviation to cross_validation.json there.
+    /// Folds that are done are left alone, one that was cut off goes on. Throws UsageError for fewer than two folds, or
+    /// more folds than cases.
+    CrossValidation trainAllFolds();
+
     void setTrainingStart(TrainingStart start) { trainingStart_ = start; }
 
     /// Of the evaluate stage, when this run executed it.
@@ -64,6 +79,7 @@ class Pipeline {
     void generate();
     void prepare();
     void train();
+    TrainOutcome trainInto(const Recipe& recipe, const std::filesystem::path& model, const std::string& fingerprint);
     void predict();
     void evaluate();
     void report();

@@ -166,12 +166,20 @@ struct TrainSettings {
     int saveEvery = 1;
     int keepCheckpoints = 3;
     int workers = 1;
+    int accumulate = 1;
+    std::string precision = "auto";
+    bool tensorboard = true;
+    int sampleEvery = 0;
 };
 
 template <typename Visitor>
 void visitFields(Visitor&& field, TrainSettings& s) {
     field("epochs", s.epochs, "passes over the training slices", between(1, 1e6));
-    field("batch_size", s.batchSize, "slices a step", between(1, 4096));
+    field("batch_size", s.batchSize, "slices a batch", between(1, 4096));
+    field("accumulate", s.accumulate, "batches a step: their gradients are averaged, as of one batch of that size",
+          between(1, 4096));
+    field("precision", s.precision, "numbers of convolutions: half precision on CUDA only; auto: fp32 on the CPU",
+          oneOf({"auto", "fp32", "bf16", "fp16"}));
     field("loss", s.loss, "bce on sigmoid outputs, ce on softmax outputs, the others on both; A_B is the sum of both",
           oneOf({"bce", "ce", "focal", "dice", "generalized_dice", "tversky", "bce_dice", "ce_dice", "focal_dice",
                  "bce_generalized_dice", "ce_generalized_dice", "focal_generalized_dice", "bce_tversky", "ce_tversky",
@@ -193,12 +201,14 @@ void visitFields(Visitor&& field, TrainSettings& s) {
           "frequency)), effective (number of slices, beta 0.999)",
           oneOf({"none", "inverse", "log", "effective"}));
     field("structure_weights", s.structureWeights, "further factors by name: [liver=0.5, spleen=2]", Allowed{});
-    field("ignore_label", s.ignoreLabel, "structure that marks pixels without annotation: they are left out", Allowed{});
+    field("ignore_label", s.ignoreLabel, "structure that marks pixels without annotation: they are left out",
+          Allowed{});
     field("optimizer", s.optimizer, "optimiser", oneOf({"adam", "adamw", "sgd"}));
     field("learning_rate", s.learningRate, "first (plateau, constant) or highest (cosine, poly, one_cycle) step size",
           between(0, 10));
     field("betas", s.betas, "Adam's decay of the first and second moment", between(0, 1));
-    field("weight_decay", s.weightDecay, "L2 penalty; with adamw decoupled, and on weights only (not biases and norms)", between(0, 1));
+    field("weight_decay", s.weightDecay, "L2 penalty; with adamw decoupled, and on weights only (not biases and norms)",
+          between(0, 1));
     field("momentum", s.momentum, "sgd: Nesterov momentum", between(0, 1));
     field("schedule", s.schedule, "how the step size changes",
           oneOf({"plateau", "constant", "cosine", "poly", "one_cycle"}));
@@ -216,6 +226,10 @@ void visitFields(Visitor&& field, TrainSettings& s) {
     field("validate_every", s.validateEvery, "epochs between validations", between(1, 1e6));
     field("save_every", s.saveEvery, "epochs between checkpoint_epochX files; 0 = none", between(0, 1e6));
     field("keep_checkpoints", s.keepCheckpoints, "newest checkpoint_epochX files to keep; 0 = all", between(0, 1e6));
+    field("tensorboard", s.tensorboard, "write the curves as TensorBoard events too, to MODEL/events", Allowed{});
+    field("sample_every", s.sampleEvery,
+          "epochs between pictures of predictions against reference, MODEL/samples/epochX.png; 0 = none",
+          between(0, 1e6));
     field("workers", s.workers, "threads that load and augment slices", between(1, 256));
 }
 
@@ -231,7 +245,13 @@ struct AugmentationSettings {
     std::array<double, 2> gamma{0.8, 1.25};
     double brightness = 0.08;
     double contrast = 0.15;
+    std::array<double, 2> intensityScale{1, 1};
     double noise = 0.02;
+    double effectProbability = 0.2;
+    double elastic = 0;
+    double elasticSpacing = 0.125;
+    double blur = 0;
+    double lowResolution = 1;
 };
 
 template <typename Visitor>
@@ -248,7 +268,19 @@ void visitFields(Visitor&& field, AugmentationSettings& s) {
     field("gamma", s.gamma, "range of the gamma exponent", between(0.05, 20));
     field("brightness", s.brightness, "largest added value, on the [0, 1] scale", between(0, 1));
     field("contrast", s.contrast, "largest relative change of contrast", between(0, 1));
+    field("intensity_scale", s.intensityScale, "range of a factor on all values", between(0, 10));
     field("noise", s.noise, "largest standard deviation of Gaussian noise, on the [0, 1] scale", between(0, 1));
+    field("effect_probability", s.effectProbability, "chance of each of elastic, blur and low_resolution",
+          between(0, 1));
+    field("elastic", s.elastic, "elastic deformation: largest displacement, share of the width; 0 = off",
+          between(0, 0.5));
+    field("elastic_spacing", s.elasticSpacing,
+          "elastic deformation: distance of its control points, share of the width; above 2.5 times elastic nothing is "
+          "cut to avoid folds",
+          between(0.01, 1));
+    field("blur", s.blur, "largest sigma of a Gaussian blur, pixels; 0 = off", between(0, 20));
+    field("low_resolution", s.lowResolution,
+          "lowest resolution to simulate, share of the pixels along an axis; 1 = off", between(0.05, 1));
 }
 
 /// From model to label volumes.

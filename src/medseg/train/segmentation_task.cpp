@@ -11,6 +11,7 @@
 #include "medseg/dataset/augmentation.h"
 #include "medseg/dataset/split.h"
 #include "medseg/nn/device.h"
+#include "medseg/report/slice_overlay.h"
 #include "medseg/train/loss_settings.h"
 #include "medseg/train/slice_tensors.h"
 
@@ -35,6 +36,13 @@ torch::Tensor everyPixel(const torch::Tensor& labels, std::int64_t step) {
     return labels.index({torch::indexing::Ellipsis, stride, stride}).contiguous();
 }
 
+/// Label ids (int16, bit pattern unsigned) on the CPU: the strongest structure where it is predicted at all.
+torch::Tensor strongestLabels(const torch::Tensor& logits, OutputKind output) {
+    const auto [value, channel] = logits.max(1);
+    const auto ids = output == OutputKind::Softmax ? channel : (channel + 1) * value.ge(0);
+    return ids.to(torch::kCPU, torch::kShort).contiguous();
+}
+
 void writeLabelMapJson(const fs::path& file, const LabelTable& labels) {
     nlohmann::ordered_json map;
     for (const Label& label : labels.labels()) map[label.name] = label.id - 1;
@@ -48,6 +56,7 @@ SegmentationTask::SegmentationTask(const TrainRequest& request)
       cache_(request.cache),
       device_(deviceFromName(recipe_.device)),
       output_(outputKindOf(recipe_.model)),
+      precision_(precisionFromName(recipe_.train.precision, device_)),
       loss_(lossOptions(recipe_, cache_.labels())) {
     const SliceSplit split = splitSlices(cache_, recipe_.data, recipe_.seed);
     trainSlices_ = split.training;
@@ -116,6 +125,16 @@ SegmentationTask::Batch SegmentationTask::toTensors(SliceBatch& batch) const {
             torch::from_blob(labelData, labelShape, wide ? torch::kInt16 : torch::kUInt8).to(device_)};
 }
 
+std::vector<torch::Tensor> SegmentationTask::forwardAll(const torch::Tensor& images) {
+    const AutocastScope autocast(precision_);
+    return network_->forwardAll(images);
+}
+
+torch::Tensor SegmentationTask::forward(const torch::Tensor& images) {
+    const AutocastScope autocast(precision_);
+    return network_->forward(images).to(torch::kFloat);
+}
+
 torch::Tensor SegmentationTask::nextLoss() {
     auto batch = trainLoader_->next();
     if (!batch) throw WorkError("the slice loader ended before the epoch did");
@@ -124,7 +143,7 @@ torch::Tensor SegmentationTask::nextLoss() {
     torch::Tensor loss;
     double weight = 1, weights = 0;
     std::int64_t step = 1;
-    for (const torch::Tensor& logits : network_->forwardAll(tensors.images)) {
+    for (const torch::Tensor& logits : forwardAll(tensors.images)) {
         const auto labels = step == 1 ? tensors.labels : everyPixel(tensors.labels, step);
         const auto part = segmentationLoss(logits, labels, loss_);
         loss = step == 1 ? part : loss + weight * part;
@@ -144,12 +163,37 @@ ValidationResult SegmentationTask::validate() {
     validationLoader_->startEpoch(0);
     while (auto batch = validationLoader_->next()) {
         const Batch tensors = toTensors(*batch);
-        const auto logits = network_->forward(tensors.images);
+        const auto logits = forward(tensors.images);
         lossSum += segmentationLoss(logits, tensors.labels, loss_).item<double>() * static_cast<double>(batch->count);
         slices += batch->count;
         countOverlap(logits, tensors.labels, output_, kOverlapThreshold, counts, loss_.ignoreLabel);
     }
     return {lossSum / static_cast<double>(slices), meanDice(counts)};
+}
+
+void SegmentationTask::drawSamples(const std::filesystem::path& file) {
+    constexpr int kSamples = 4;
+    constexpr double kPanelSize = 250;
+    if (validationSlices_.empty()) return;
+    LoaderSettings settings = loaderSettings(recipe_, false);
+    settings.batchSize = 1;
+    SliceLoader loader(cache_, richSlices(cache_, validationSlices_, kSamples), settings);
+    loader.startEpoch(0);
+    std::vector<OverlayRow> rows;
+    while (auto batch = loader.next()) {
+        const Batch tensors = toTensors(*batch);
+        const auto predicted = strongestLabels(forward(tensors.images), output_);
+        const auto reference = tensors.labels.select(1, 0).to(torch::kCPU, torch::kShort).contiguous();
+        const auto pixels = static_cast<std::size_t>(cache_.format().pixelCount());
+        const auto asIds = [&](const torch::Tensor& ids) {
+            return std::span(reinterpret_cast<const std::uint16_t*>(ids.data_ptr<std::int16_t>()), pixels);
+        };
+        rows.push_back(renderSlice(
+            cache_, batch->slices[0],
+            {std::span<const float>(batch->images).first(pixels), asIds(reference), asIds(predicted)}, kPanelSize));
+    }
+    createDirectories(file.parent_path());
+    composeOverlays(rows, "Validation slices: " + file.stem().string()).writePng(file);
 }
 
 PickleValue SegmentationTask::description() const {

@@ -28,6 +28,8 @@ class SegmentationTask : public TrainingTask {
     ValidationResult validate() override;
     double waitedSeconds() const override;
     PickleValue description() const override;
+    Precision precision() const override { return precision_; }
+    void drawSamples(const std::filesystem::path& file) override;
 
   private:
     struct Batch {
@@ -36,12 +38,15 @@ class SegmentationTask : public TrainingTask {
     };
     /// The label tensor may view the batch's memory.
     Batch toTensors(SliceBatch& batch) const;
+    std::vector<torch::Tensor> forwardAll(const torch::Tensor& images);
+    torch::Tensor forward(const torch::Tensor& images);
     void initialisePriorBias(const StructureStatistics& statistics);
 
     Recipe recipe_;
     SliceCache cache_;
     torch::Device device_;
     OutputKind output_;
+    Precision precision_;
     SegmentationLossOptions loss_;
     UNet network_{nullptr};
     std::vector<std::int64_t> trainSlices_;

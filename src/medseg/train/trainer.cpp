@@ -22,6 +22,11 @@ double secondsSince(std::chrono::steady_clock::time_point start) {
     return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
 }
 
+/// Seconds since 1970.
+double wallClock() {
+    return std::chrono::duration<double>(std::chrono::system_clock::now().time_since_epoch()).count();
+}
+
 /// NaN has no place in JSON.
 nlohmann::json numberOrNull(double value) {
     return std::isfinite(value) ? nlohmann::json(value) : nlohmann::json(nullptr);
@@ -57,66 +62,24 @@ std::vector<torch::Tensor> trainable(const torch::nn::Module& network) {
 
 }  // namespace
 
-WeightAverage::WeightAverage(const torch::nn::Module& network, double decay) : decay_(decay) {
-    for (const auto& [name, tensor] : namedState(network)) averages_.emplace_back(name, tensor.detach().clone());
-}
-
-void WeightAverage::update(const torch::nn::Module& network) {
-    torch::NoGradGuard noGradient;
-    ++updates_;
-    // A short memory at first, so that the random start is forgotten.
-    const double decay =
-        std::min(decay_, (1.0 + static_cast<double>(updates_)) / (10.0 + static_cast<double>(updates_)));
-    const auto state = namedState(network);
-    for (std::size_t i = 0; i < state.size(); ++i) {
-        if (averages_[i].second.is_floating_point())
-            averages_[i].second.mul_(decay).add_(state[i].second, 1 - decay);
-        else
-            averages_[i].second.copy_(state[i].second);
-    }
-}
-
-void WeightAverage::swapWith(torch::nn::Module& network) {
-    torch::NoGradGuard noGradient;
-    auto state = namedState(network);
-    for (std::size_t i = 0; i < state.size(); ++i) {
-        const auto kept = state[i].second.clone();
-        state[i].second.copy_(averages_[i].second);
-        averages_[i].second.copy_(kept);
-    }
-}
-
-PickleValue WeightAverage::stateDict() const {
-    PickleValue state = PickleValue::dict();
-    state.set("updates", updates_);
-    NamedTensors tensors;
-    for (const auto& [name, tensor] : averages_) tensors.emplace_back(name, toRecord(tensor));
-    state.set("weights", PickleValue::stateDict(tensors));
-    return state;
-}
-
-void WeightAverage::load(const PickleValue& state, const std::string& source) {
-    torch::NoGradGuard noGradient;
-    updates_ = state.at("updates").asInt();
-    for (auto& [name, tensor] : averages_) {
-        const torch::Tensor value = toTensor(state.at("weights").at(name).asTensor());
-        if (value.sizes() != tensor.sizes()) throw DataError(source, "the averaged weights are of another network");
-        tensor.copy_(value);
-    }
-}
-
 Trainer::Trainer(const TrainSettings& settings, TrainingTask& task, fs::path output)
     : settings_(settings),
       task_(task),
       output_(std::move(output)),
       learningRate_(settings),
-      optimizer_(settings, trainable(task.network())) {
+      optimizer_(settings, trainable(task.network())),
+      parameters_(trainable(task.network())),
+      lossScale_(task.precision()) {
     if (settings_.emaDecay > 0) average_ = std::make_unique<WeightAverage>(task_.network(), settings_.emaDecay);
 }
 
 TrainOutcome Trainer::run(bool resume) {
     createDirectories(output_);
-    if (resume && fs::exists(output_ / "latest.pth")) load(output_ / "latest.pth");
+    if (resume && fs::exists(output_ / "latest.pth"))
+        load(output_ / "latest.pth");
+    else
+        fs::remove_all(output_ / "events");  // of another run
+    if (settings_.tensorboard) events_ = std::make_unique<EventFile>(output_ / "events");
     std::vector<double> epochSeconds;
     double waited = 0, total = 0;
     while (epoch_ < settings_.epochs && !shouldStopEarly()) {
@@ -152,9 +115,10 @@ void Trainer::trainEpoch() {
     Progress progress(fmt::format("epoch {}/{}", epoch_ + 1, settings_.epochs), batches, "batches");
     progress.advance(batch_);
     while (batch_ < batches) {
-        trainBatch();
-        progress.setNote(fmt::format("loss {:.4f}", lossSum_ / static_cast<double>(batch_)));
-        progress.advance();
+        const std::int64_t step = std::min<std::int64_t>(settings_.accumulate, batches - batch_);
+        trainStep(step);
+        progress.setNote(progressNote());
+        progress.advance(step);
         if (interruptRequested()) {
             epochSeconds_ += secondsSince(start);
             saveLatest();
@@ -180,8 +144,20 @@ void Trainer::trainEpoch() {
     finishEpoch(record, improved);
 }
 
-void Trainer::trainBatch() {
-    optimizer_.zeroGradients();
+std::string Trainer::progressNote() const {
+    std::string note =
+        fmt::format("loss {:.4f}, step size {:.2g}", lossSum_ / static_cast<double>(batch_), currentRate());
+    if (bestEpoch_ > 0) note += fmt::format(", best Dice {:.4f}", bestDice_);
+    if (!history_.epochs.empty()) {
+        double seconds = 0;
+        for (const EpochRecord& record : history_.epochs) seconds += record.seconds;
+        const double each = seconds / static_cast<double>(history_.epochs.size());
+        note += fmt::format(", run {} left", formatDuration(each * (settings_.epochs - epoch_)));
+    }
+    return note;
+}
+
+double Trainer::batchLoss(std::int64_t share) {
     const torch::Tensor loss = task_.nextLoss();
     const double value = loss.item<double>();
     if (!std::isfinite(value))
@@ -189,12 +165,22 @@ void Trainer::trainBatch() {
             fmt::format("the loss became {} in epoch {}, batch {}: lower train.learning_rate; the last good "
                         "checkpoint is kept in {}",
                         value, epoch_ + 1, batch_ + 1, output_.string()));
-    loss.backward();
+    const torch::Tensor part = share > 1 ? loss / static_cast<double>(share) : loss;
+    lossScale_.scaled(part).backward();
+    return value;
+}
+
+void Trainer::trainStep(std::int64_t batches) {
+    optimizer_.zeroGradients();
+    const double rate = currentRate();
+    for (std::int64_t i = 0; i < batches; ++i) {
+        lossSum_ += batchLoss(batches);
+        ++batch_;
+    }
+    if (!lossScale_.unscale(parameters_)) return;  // fp16 overflowed: the next step tries a smaller scale
     if (settings_.gradientClip > 0) optimizer_.clipGradients(settings_.gradientClip);
-    optimizer_.step(currentRate());
+    optimizer_.step(rate);
     if (average_) average_->update(task_.network());
-    lossSum_ += value;
-    ++batch_;
 }
 
 void Trainer::validateEpoch(EpochRecord& record) {
@@ -209,6 +195,8 @@ void Trainer::validateEpoch(EpochRecord& record) {
     record.validationDice = result.dice;
     // Saved while the averaged weights are in the network: best.pth holds what was measured.
     if (result.dice > bestDice_) writeTorchFile(output_ / "best.pth", checkpoint(false));
+    if (settings_.sampleEvery > 0 && ((epoch_ + 1) % settings_.sampleEvery == 0 || epoch_ + 1 == settings_.epochs))
+        task_.drawSamples(output_ / "samples" / fmt::format("epoch{}.png", epoch_ + 1));
     if (average_) average_->swapWith(task_.network());
     learningRate_.onValidation(result.dice);
 }
@@ -230,6 +218,13 @@ void Trainer::finishEpoch(const EpochRecord& record, bool improved) {
     if (settings_.saveEvery > 0 && epoch_ % settings_.saveEvery == 0) saveNumbered();
     writeTrainingHistory(output_ / "training_history.json", history_);
     writeTrainingHistoryPlot(output_ / "training_history.png", history_);
+    if (events_)
+        events_->addScalars(record.epoch, wallClock(),
+                            {{"loss/train", record.trainLoss},
+                             {"loss/validation", record.validationLoss},
+                             {"dice/validation", record.validationDice},
+                             {"learning_rate", record.learningRate},
+                             {"epoch_seconds", record.seconds}});
 }
 
 bool Trainer::shouldStopEarly() const {
@@ -253,6 +248,7 @@ PickleValue Trainer::checkpoint(bool withOptimizer) {
                                {"best_dice", numberOrNull(bestDice_)},
                                {"validations_since_best", validationsSinceBest_},
                                {"learning_rate", learningRate_.state()},
+                               {"loss_scale", {lossScale_.factor(), lossScale_.goodSteps()}},
                                {"history", toJson(history_)}};
     file.set("training_state", state.dump());
     return file;
@@ -287,6 +283,8 @@ void Trainer::load(const fs::path& file) {
         bestDice_ = numberFrom(state.at("best_dice"));
         validationsSinceBest_ = state.at("validations_since_best");
         learningRate_.setState(state.at("learning_rate"));
+        if (state.contains("loss_scale"))  // older files have none
+            lossScale_.setState(state.at("loss_scale").at(0), state.at("loss_scale").at(1));
         history_ = historyFrom(state.at("history"));
     } catch (const nlohmann::json::exception& error) {
         throw DataError(name, fmt::format("the training state is damaged: {}", error.what()));

@@ -7,32 +7,19 @@
 
 #include "medseg/nn/network_module.h"
 #include "medseg/report/training_history.h"
+#include "medseg/train/event_file.h"
 #include "medseg/train/learning_rate.h"
+#include "medseg/train/mixed_precision.h"
 #include "medseg/train/optimizer.h"
 #include "medseg/train/training_task.h"
+#include "medseg/train/weight_average.h"
 
 namespace medseg {
 
-/// Moving average of parameters and floating-point buffers; other buffers follow the network.
-class WeightAverage {
-  public:
-    WeightAverage(const torch::nn::Module& network, double decay);
-    void update(const torch::nn::Module& network);
-    /// Exchanges the averages with the network's values; a second call exchanges them back.
-    void swapWith(torch::nn::Module& network);
-    PickleValue stateDict() const;
-    void load(const PickleValue& state, const std::string& source);
-
-  private:
-    std::vector<std::pair<std::string, torch::Tensor>> averages_;
-    double decay_;
-    std::int64_t updates_ = 0;
-};
-
 /// Owns device, step, clipping, schedule, early stopping, validation, checkpoints, history, clean stop and exact
 /// resume. Files in `output`: latest.pth (after every epoch and on Ctrl-C, with optimiser), best.pth,
-/// checkpoint_epochX.pth, training_history.json and .png. A run that was cut off and resumed ends with bit-identical
-/// weights on a CPU with the same number of threads.
+/// checkpoint_epochX.pth, training_history.json and .png, events/ for TensorBoard, samples/epochX.png. A run that was
+/// cut off and resumed ends with bit-identical weights on a CPU with the same number of threads.
 class Trainer {
   public:
     /// `settings` is copied; `task` must outlive the trainer.
@@ -47,7 +34,10 @@ class Trainer {
     using Clock = std::chrono::steady_clock;
 
     void trainEpoch();
-    void trainBatch();
+    /// Up to train.accumulate batches and one step of the optimiser.
+    void trainStep(std::int64_t batches);
+    double batchLoss(std::int64_t share);
+    std::string progressNote() const;
     void validateEpoch(EpochRecord& record);
     void finishEpoch(const EpochRecord& record, bool improved);
     bool shouldStopEarly() const;
@@ -63,6 +53,9 @@ class Trainer {
     LearningRate learningRate_;
     Optimizer optimizer_;
     std::unique_ptr<WeightAverage> average_;
+    std::vector<torch::Tensor> parameters_;
+    LossScale lossScale_;
+    std::unique_ptr<EventFile> events_;
 
     // Progress; everything from here on is in the checkpoint.
     int epoch_ = 0;            ///< finished epochs

@@ -3,9 +3,12 @@
 
 #include <cstdint>
 
+#include <filesystem>
+
 #include <torch/torch.h>
 
 #include "medseg/io/pickle_value.h"
+#include "medseg/train/mixed_precision.h"
 
 namespace medseg {
 
@@ -31,6 +34,10 @@ class TrainingTask {
     virtual double waitedSeconds() const = 0;
     /// What every checkpoint carries besides weights and optimiser.
     virtual PickleValue description() const = 0;
+    /// In which the loss is computed; fp16 makes the trainer scale it.
+    virtual Precision precision() const { return Precision::Fp32; }
+    /// Draws predictions of some validation samples against their reference; the network is in evaluation mode.
+    virtual void drawSamples(const std::filesystem::path& file) { static_cast<void>(file); }
 };
 
 }  // namespace medseg
