@@ -166,7 +166,7 @@ TEST_F(TrainerTest, WritesTensorBoardEventsAndForgetsThoseOfAnotherRun) {
 
 TEST(LossScale, SkipsOverflownStepsWithAHalvedFactor) {
     auto weight = torch::ones({2}).requires_grad_();
-    LossScale scale(Precision::Fp16);
+    LossScale scale(TrainingPrecision::Fp16);
     scale.scaled((weight * weight).sum()).backward();
     EXPECT_EQ(weight.grad()[0].item<double>(), 2 * 65536);
     EXPECT_TRUE(scale.unscale({weight}));
@@ -174,10 +174,10 @@ TEST(LossScale, SkipsOverflownStepsWithAHalvedFactor) {
     weight.mutable_grad()[1] = std::numeric_limits<float>::infinity();
     EXPECT_FALSE(scale.unscale({weight}));
     EXPECT_EQ(scale.factor(), 32768);
-    LossScale off(Precision::Fp32);
+    LossScale off(TrainingPrecision::Fp32);
     EXPECT_TRUE(off.unscale({weight}));
     EXPECT_THROW(precisionFromName("bf16", torch::kCPU), UsageError);
-    EXPECT_EQ(precisionFromName("auto", torch::kCPU), Precision::Fp32);
+    EXPECT_EQ(precisionFromName("auto", torch::kCPU), TrainingPrecision::Fp32);
 }
 
 }  // namespace

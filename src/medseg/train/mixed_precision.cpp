@@ -39,23 +39,23 @@ bool multipliesBf16(const torch::Device& device) {
 
 }  // namespace
 
-Precision precisionFromName(const std::string& name, const torch::Device& device) {
-    if (name == "fp32") return Precision::Fp32;
+TrainingPrecision precisionFromName(const std::string& name, const torch::Device& device) {
+    if (name == "fp32") return TrainingPrecision::Fp32;
     if (!device.is_cuda()) {
-        if (name == "auto") return Precision::Fp32;
+        if (name == "auto") return TrainingPrecision::Fp32;
         throw UsageError(
             fmt::format("train.precision {} needs device: cuda; use auto or fp32 on the CPU, where half "
                         "precision is slower",
                         name));
     }
-    if (name == "bf16") return Precision::Bf16;
-    if (name == "fp16") return Precision::Fp16;
-    return multipliesBf16(device) ? Precision::Bf16 : Precision::Fp16;
+    if (name == "bf16") return TrainingPrecision::Bf16;
+    if (name == "fp16") return TrainingPrecision::Fp16;
+    return multipliesBf16(device) ? TrainingPrecision::Bf16 : TrainingPrecision::Fp16;
 }
 
-AutocastScope::AutocastScope(Precision precision) : active_(precision != Precision::Fp32) {
+AutocastScope::AutocastScope(TrainingPrecision precision) : active_(precision != TrainingPrecision::Fp32) {
     if (!active_) return;
-    setCudaAutocastType(precision == Precision::Bf16 ? torch::kBFloat16 : torch::kHalf);
+    setCudaAutocastType(precision == TrainingPrecision::Bf16 ? torch::kBFloat16 : torch::kHalf);
     setCudaAutocast(true);
     at::autocast::increment_nesting();
 }

@@ -9,16 +9,16 @@
 namespace medseg {
 
 /// Number format of convolutions and matrix products.
-enum class Precision { Fp32, Bf16, Fp16 };
+enum class TrainingPrecision { Fp32, Bf16, Fp16 };
 
 /// "auto": bf16 on CUDA devices that have it (compute capability 8), fp16 on older ones, fp32 on the CPU, where half
 /// precision is slower. Throws UsageError for half precision on a CPU.
-Precision precisionFromName(const std::string& name, const torch::Device& device);
+TrainingPrecision precisionFromName(const std::string& name, const torch::Device& device);
 
 /// While it lives, torch runs the operations that tolerate it in `precision` on CUDA.
 class AutocastScope {
   public:
-    explicit AutocastScope(Precision precision);
+    explicit AutocastScope(TrainingPrecision precision);
     ~AutocastScope();
     AutocastScope(const AutocastScope&) = delete;
     AutocastScope& operator=(const AutocastScope&) = delete;
@@ -32,7 +32,7 @@ class AutocastScope {
 /// (as torch.cuda.amp.GradScaler). Does nothing unless the precision is fp16.
 class LossScale {
   public:
-    explicit LossScale(Precision precision) : active_(precision == Precision::Fp16) {}
+    explicit LossScale(TrainingPrecision precision) : active_(precision == TrainingPrecision::Fp16) {}
 
     torch::Tensor scaled(const torch::Tensor& loss) const { return active_ ? loss * factor_ : loss; }
     /// Divides the gradients. False: one is not finite, the step must be skipped.

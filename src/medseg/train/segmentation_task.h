@@ -28,7 +28,7 @@ class SegmentationTask : public TrainingTask {
     ValidationResult validate() override;
     double waitedSeconds() const override;
     PickleValue description() const override;
-    Precision precision() const override { return precision_; }
+    TrainingPrecision precision() const override { return precision_; }
     void drawSamples(const std::filesystem::path& file) override;
 
   private:
@@ -46,7 +46,7 @@ class SegmentationTask : public TrainingTask {
     SliceCache cache_;
     torch::Device device_;
     OutputKind output_;
-    Precision precision_;
+    TrainingPrecision precision_;
     SegmentationLossOptions loss_;
     UNet network_{nullptr};
     std::vector<std::int64_t> trainSlices_;

@@ -35,7 +35,7 @@ class TrainingTask {
     /// What every checkpoint carries besides weights and optimiser.
     virtual PickleValue description() const = 0;
     /// In which the loss is computed; fp16 makes the trainer scale it.
-    virtual Precision precision() const { return Precision::Fp32; }
+    virtual TrainingPrecision precision() const { return TrainingPrecision::Fp32; }
     /// Draws predictions of some validation samples against their reference; the network is in evaluation mode.
     virtual void drawSamples(const std::filesystem::path& file) { static_cast<void>(file); }
 };
