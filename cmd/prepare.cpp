@@ -26,6 +26,8 @@ struct Options {
     std::string form = "unet";
     PairOptions pairs;
     MedsamOptions medsam;
+    Sam3dOptions sam3d;
+    NnunetOptions nnunet;
 };
 
 Recipe recipeFrom(const Options& options) {
@@ -77,13 +79,20 @@ int runSliceCache(const Options& options) {
 int run(const Options& options) {
     if (options.form == "unet") return runSliceCache(options);
     if (!options.arguments.empty()) throw UsageError("recipes describe the form unet: give options");
+    if (options.form == "nnunet") return runNnunet(options.pairs, options.nnunet, options.output);
+    if (options.form == "nnunet-check") return runNnunetCheck(options.input);
+    if (options.form == "nnunet-fingerprint") return runNnunetFingerprint(options.input, options.output);
+    if (options.form == "sam3d") return runSam3d(options.input, options.pairs, options.sam3d, options.output);
     return runMedsam(options.form, options.pairs, options.medsam, options.window, options.imageSize, options.output);
 }
 
 std::function<int()> declare(CLI::App& app) {
     auto options = std::make_shared<Options>();
-    app.add_option("--form", options->form, "What to write: unet (slice cache), medsam, medsam2, litemedsam")
-        ->check(CLI::IsMember({"unet", "medsam", "medsam2", "litemedsam"}))
+    app.add_option("--form", options->form,
+                   "What to write: unet (slice cache), medsam, medsam2, litemedsam, sam3d, nnunet, "
+                   "nnunet-check, nnunet-fingerprint")
+        ->check(CLI::IsMember(
+            {"unet", "medsam", "medsam2", "litemedsam", "sam3d", "nnunet", "nnunet-check", "nnunet-fingerprint"}))
         ->type_name("FORM");
     app.add_option("recipe", options->arguments, "Recipe file and overrides such as prepare.image_size=[128,128]")
         ->type_name("[RECIPE] [KEY=VALUE ...]");
@@ -105,6 +114,8 @@ std::function<int()> declare(CLI::App& app) {
     app.add_option("--every", options->everySlice, "Keep every k-th slice")->type_name("K");
     declarePairOptions(app, options->pairs);
     declareMedsamOptions(app, options->medsam);
+    declareSam3dOptions(app, options->sam3d);
+    declareNnunetOptions(app, options->nnunet);
     app.footer(
         "Examples: medseg prepare --input data --output cache --image-size 128\n"
         "          medseg prepare --form medsam --images imagesTr --labels labelsTr --output data/npz");

@@ -38,6 +38,29 @@ void declareMedsamOptions(CLI::App& app, MedsamOptions& options);
 int runMedsam(const std::string& form, const PairOptions& pairs, const MedsamOptions& options,
               const std::vector<double>& window, const std::vector<int>& imageSize, const std::string& output);
 
+/// Options of the form sam3d.
+struct Sam3dOptions {
+    int classes = 5;
+    double spacing = 3, minForeground = 0.01;
+    std::vector<std::string> axes{"0", "1", "2"};
+    bool meshes = false, openSurfaces = false, legacyPointmap = false, distanceInMm = false;
+};
+void declareSam3dOptions(CLI::App& app, Sam3dOptions& options);
+/// Cases from `input` (CASE-image and CASE-label files), or from the folders of `pairs`.
+int runSam3d(const std::string& input, const PairOptions& pairs, const Sam3dOptions& options,
+             const std::string& output);
+
+/// Options of the form nnunet.
+struct NnunetOptions {
+    std::vector<std::string> channels{"CT"}, moreSuffixes, labelNames;
+};
+void declareNnunetOptions(CLI::App& app, NnunetOptions& options);
+int runNnunet(const PairOptions& pairs, const NnunetOptions& options, const std::string& output);
+/// Prints the faults of the raw dataset `input`; throws DataError when there are any.
+int runNnunetCheck(const std::string& input);
+/// Writes dataset_fingerprint.json into `output`, or into the dataset itself when it is empty.
+int runNnunetFingerprint(const std::string& input, const std::string& output);
+
 /// Runs a form on its cases, writes contact_sheet.png beside the manifest, prints what was done and, when there were
 /// failures (or `problems` found before), reports each and throws WorkError (exit 1).
 int runForm(const CaseForm& form, const std::vector<PipelineCase>& cases, const std::string& output,

@@ -107,8 +107,8 @@ Sam3dSlice sam3dSlice(const Sam3dVolume& volume, int axis, std::int64_t index, P
     requireAxis(axis);
     const Index3 size = volume.size();
     if (index < 0 || index >= size[static_cast<std::size_t>(axis)])
-        throw UsageError(fmt::format("slice {} of axis {}: the volume has {}", index, axis,
-                                     size[static_cast<std::size_t>(axis)]));
+        throw UsageError(
+            fmt::format("slice {} of axis {}: the volume has {}", index, axis, size[static_cast<std::size_t>(axis)]));
     const Plane plane(size, axis, index);
     Sam3dSlice slice{.axis = axis,
                      .index = index,

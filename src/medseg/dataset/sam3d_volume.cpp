@@ -96,8 +96,9 @@ Geometry isotropicGrid(const Geometry& geometry, double spacing) {
 }
 
 Volume<float> labelDistance(const Volume<std::uint8_t>& labels, std::uint8_t label, DistanceUnit unit) {
-    const Geometry grid = unit == DistanceUnit::Voxel ? Geometry::axisAligned(labels.size(), {1, 1, 1})
-                                                      : Geometry::axisAligned(labels.size(), labels.geometry().spacing());
+    const Geometry grid = unit == DistanceUnit::Voxel
+                              ? Geometry::axisAligned(labels.size(), {1, 1, 1})
+                              : Geometry::axisAligned(labels.size(), labels.geometry().spacing());
     Volume<std::uint8_t> mask(grid);
     std::transform(labels.data(), labels.data() + labels.voxelCount(), mask.data(),
                    [label](std::uint8_t value) { return static_cast<std::uint8_t>(value == label); });
