@@ -102,7 +102,7 @@ TEST(Sam3dSettings, RefusesBadValues) {
 TEST(Sam3dGrid, KeepsTheCentre) {
     const Geometry grid = isotropicGrid(Geometry::axisAligned({10, 10, 10}, {1, 1, 3}), 2);
     EXPECT_EQ(grid.size(), (Index3{5, 5, 15}));
-    EXPECT_EQ(grid.voxelToWorld({2, 2, 7}), (Vec3{4.5, 4.5, 13.5}));
+    EXPECT_THAT(grid.voxelToWorld({2, 2, 7}), testing::Pointwise(testing::DoubleEq(), {4.5, 4.5, 13.5}));
 }
 
 }  // namespace
