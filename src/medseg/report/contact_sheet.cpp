@@ -5,6 +5,7 @@
 
 #include <fmt/format.h>
 
+#include "medseg/base/threads.h"
 #include "medseg/report/overlay_sheet.h"
 #include "medseg/report/panel.h"
 
@@ -43,16 +44,40 @@ Rect tileArea(const CasePreview& preview, Point topLeft) {
             static_cast<double>(preview.height) * scale};
 }
 
-/// Plain above, with labels below.
-void drawTile(Canvas& canvas, const CasePreview& preview, std::int64_t index, Point topLeft) {
-    const Rect area = tileArea(preview, topLeft);
+struct TilePictures {
+    RgbImage plain, labelled;
+};
+
+TilePictures paintTile(const CasePreview& preview, std::int64_t index) {
+    const Rect area = tileArea(preview, {});
     const auto width = static_cast<std::int64_t>(area.width * kScale);
     const auto height = static_cast<std::int64_t>(area.height * kScale);
     const Tile tile = tileOf(preview, index);
-    RgbImage picture = paintGray(tile.gray, Window::fromRange(0, 255), width, height);
-    canvas.image(area, picture, true);
-    paintLabels(picture, magnifyLabels(tile.labels, width, height), labelColor, kOpacity, 1);
-    canvas.image({area.x, area.y + area.height + kGap, area.width, area.height}, picture, true);
+    TilePictures pictures;
+    pictures.plain = paintGray(tile.gray, Window::fromRange(0, 255), width, height);
+    pictures.labelled = pictures.plain;
+    paintLabels(pictures.labelled, magnifyLabels(tile.labels, width, height), labelColor, kOpacity, 1);
+    return pictures;
+}
+
+/// The tiles of all rows, one after the other; painting them is most of a sheet's work.
+std::vector<TilePictures> paintTiles(const std::vector<ContactSheetRow>& rows) {
+    std::vector<std::pair<const CasePreview*, std::int64_t>> tiles;
+    for (const ContactSheetRow& row : rows)
+        for (std::int64_t tile = 0; tile < row.preview.tiles(); ++tile) tiles.emplace_back(&row.preview, tile);
+    std::vector<TilePictures> pictures(tiles.size());
+    parallelForEach(0, static_cast<std::int64_t>(tiles.size()), [&](std::int64_t i) {
+        const auto& [preview, tile] = tiles[static_cast<std::size_t>(i)];
+        pictures[static_cast<std::size_t>(i)] = paintTile(*preview, tile);
+    });
+    return pictures;
+}
+
+/// Plain above, with labels below.
+void drawTile(Canvas& canvas, const CasePreview& preview, const TilePictures& pictures, Point topLeft) {
+    const Rect area = tileArea(preview, topLeft);
+    canvas.image(area, pictures.plain, true);
+    canvas.image({area.x, area.y + area.height + kGap, area.width, area.height}, pictures.labelled, true);
 }
 
 double rowHeight(const ContactSheetRow& row) {
@@ -84,6 +109,8 @@ Canvas composeContactSheet(const std::vector<ContactSheetRow>& rows, const std::
     const Canvas measure(1, 1);
     height += sheet::legendHeight(measure, inner, legend);
     Canvas canvas(inner + 2 * sheet::kMargin, height, palette::kPaper, kScale);
+    const std::vector<TilePictures> pictures = paintTiles(rows);
+    std::size_t next = 0;
     double y = sheet::kMargin;
     canvas.text({sheet::kMargin, y + 12}, title, {.size = 14, .bold = true});
     y += kTitle;
@@ -94,7 +121,7 @@ Canvas composeContactSheet(const std::vector<ContactSheetRow>& rows, const std::
         if (used < inner)
             canvas.text({sheet::kMargin + used, y + 9}, canvas.fitText(row.detail, inner - used, detail), detail);
         for (std::int64_t tile = 0; tile < row.preview.tiles(); ++tile)
-            drawTile(canvas, row.preview, tile,
+            drawTile(canvas, row.preview, pictures[next++],
                      {sheet::kMargin + static_cast<double>(tile) * (kTileSide + kGap), y + kCaption});
         y += rowHeight(row);
     }

@@ -1,6 +1,7 @@
-"""Training step and predicted slice of the 117-output U-Net: medseg beside Python torch, alternating, medians and ratios.
+"""Training step of the 117-output U-Net: medseg beside Python torch, alternating, medians and ratio. For prediction see
+unet_inference.py.
 
-Usage: /usr/bin/python3 bench/peers/unet2d.py [rounds]
+Usage: /usr/bin/python3 bench/peers/training_step.py [rounds]
 """
 import os
 import statistics
@@ -11,7 +12,7 @@ import time
 import torch
 from torch import nn
 
-PROGRAM = os.path.join(os.path.dirname(__file__), "../../build/release/bench/bench_nn_unet2d")
+PROGRAM = os.path.join(os.path.dirname(__file__), "../../build/release/bench/bench_nn_training_step")
 
 with open("/proc/cpuinfo") as info:
     AVX512 = "avx512vl" in info.read()
@@ -45,36 +46,30 @@ class UNet(nn.Module):
         return self.out(x)
 
 
-def peer(what, batch):
+def peer(batch):
     torch.manual_seed(1)
     net = UNet()
     images = torch.rand(batch, 1, 256, 256)
-    if what == "predict":
-        net.eval()
-    masks = (torch.rand(batch, 117, 256, 256) < 0.01).float() if what == "train" else None
+    masks = (torch.rand(batch, 117, 256, 256) < 0.01).float()
     optimizer = torch.optim.Adam(net.parameters(), lr=1e-3, weight_decay=1e-5)
     loss_of = nn.BCEWithLogitsLoss()
 
     def step():
         start = time.perf_counter()
-        if what == "predict":
-            with torch.no_grad():
-                net(images)
-        else:
-            optimizer.zero_grad()
-            loss_of(net(images), masks).backward()
-            nn.utils.clip_grad_norm_(net.parameters(), 1.0)
-            optimizer.step()
+        optimizer.zero_grad()
+        loss_of(net(images), masks).backward()
+        nn.utils.clip_grad_norm_(net.parameters(), 1.0)
+        optimizer.step()
         return time.perf_counter() - start
 
     step()
     return step
 
 
-def medseg(what, batch):
+def medseg(batch):
     # The program chooses OpenBLAS's kernels before it loads the library; the benchmark links it.
     environment = os.environ | {"OPENBLAS_CORETYPE": "SkylakeX"} if AVX512 else os.environ
-    return float(subprocess.run([PROGRAM, what, str(batch), "1"], capture_output=True, text=True, check=True,
+    return float(subprocess.run([PROGRAM, str(batch), "1"], capture_output=True, text=True, check=True,
                                 env=environment).stdout)
 
 
@@ -82,16 +77,13 @@ def main():
     rounds = int(sys.argv[1]) if len(sys.argv) > 1 else 3
     torch.set_num_threads(int(os.environ.get("MEDSEG_THREADS", os.cpu_count())))  # Debian's build starts with one
     print(f"torch {torch.__version__}, {torch.get_num_threads()} threads, {rounds} rounds, medians")
-    for title, what, batch in (("training step, 8 x 256 x 256, 117 outputs", "train", 8),
-                               ("one predicted slice, 256 x 256", "predict", 1),
-                               ("eight predicted slices", "predict", 8)):
-        step = peer(what, batch)
-        ours, theirs = [], []
-        for _ in range(rounds):
-            theirs.append(step())
-            ours.append(medseg(what, batch))
-        a, b = statistics.median(ours), statistics.median(theirs)
-        print(f"{title:<44} medseg {a:7.3f} s   Python torch {b:7.3f} s   ratio {b / a:5.2f}")
+    step = peer(8)
+    ours, theirs = [], []
+    for _ in range(rounds):
+        theirs.append(step())
+        ours.append(medseg(8))
+    a, b = statistics.median(ours), statistics.median(theirs)
+    print(f"training step, 8 x 256 x 256, 117 outputs    medseg {a:7.3f} s   Python torch {b:7.3f} s   ratio {b / a:5.2f}")
 
 
 if __name__ == "__main__":
