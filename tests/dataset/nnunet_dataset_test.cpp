@@ -6,6 +6,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "io/temporary_folder.h"
 #include "medseg/base/error.h"
 #include "medseg/base/files.h"
 #include "medseg/io/image_file.h"
@@ -19,7 +20,6 @@ using testing::HasSubstr;
 class NnunetDataset : public testing::Test {
   protected:
     void SetUp() override {
-        fs::remove_all(root_);
         createDirectories(root_ / "imagesTr");
         createDirectories(root_ / "labelsTr");
         description_.channels = {"CT", "PET"};
@@ -33,7 +33,6 @@ class NnunetDataset : public testing::Test {
             writeLabelMap(root_ / "labelsTr" / (std::string(id) + ".nii.gz"), LabelMap(std::move(labels)));
         }
     }
-    void TearDown() override { fs::remove_all(root_); }
 
     fs::path channelFile(const std::string& id, int channel) const {
         return root_ / "imagesTr" / (id + "_000" + std::to_string(channel) + ".nii.gz");
@@ -47,7 +46,8 @@ class NnunetDataset : public testing::Test {
     }
     std::vector<std::string> faults() const { return checkNnunetDataset(root_); }
 
-    fs::path root_ = fs::path(testing::TempDir()) / "nnunet_dataset";
+    TemporaryFolder folder_;
+    fs::path root_ = folder_.path();
     Geometry grid_ = Geometry::axisAligned({4, 3, 2}, {1, 2, 3});
     NnunetDescription description_;
 };

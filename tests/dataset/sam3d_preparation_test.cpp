@@ -5,6 +5,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "io/temporary_folder.h"
 #include "medseg/base/error.h"
 #include "medseg/base/files.h"
 #include "medseg/io/image_file.h"
@@ -19,7 +20,6 @@ using testing::HasSubstr;
 class Sam3dCase : public testing::Test {
   protected:
     void SetUp() override {
-        fs::remove_all(root_);
         createDirectories(root_ / "s1");
         image_ = Volume<float>(grid_, 5.0F);
         labels_ = Volume<std::uint8_t>(grid_, 0);
@@ -28,7 +28,6 @@ class Sam3dCase : public testing::Test {
         settings_.classes = 2;
         settings_.spacing = 0;
     }
-    void TearDown() override { fs::remove_all(root_); }
 
     void write() const {
         writeImage(root_ / "s1/s1-image.nii.gz", AnyVolume(image_.clone()));
@@ -45,7 +44,8 @@ class Sam3dCase : public testing::Test {
         return result.failures.empty() ? "" : result.failures.front().message;
     }
 
-    fs::path root_ = fs::path(testing::TempDir()) / "sam3d_case";
+    TemporaryFolder folder_;
+    fs::path root_ = folder_.path();
     Geometry grid_ = Geometry::axisAligned({4, 5, 6}, {2, 2, 2}, {10, 20, 30});
     Volume<float> image_;
     Volume<std::uint8_t> labels_;
