@@ -1,0 +1,17 @@
+// The matrix products that transformers spend their time in, behind one seam: everything that multiplies matrices on a
+// CPU comes through here, so that a faster way serves every model.
+#pragma once
+
+#include <torch/torch.h>
+
+namespace medseg {
+
+/// x W^T + b with gradients. x: (..., in); weight: (out, in); bias: (out) or undefined. The result is (..., out).
+torch::Tensor linearProduct(const torch::Tensor& x, const torch::Tensor& weight, const torch::Tensor& bias);
+
+/// softmax(scale q k^T + bias) v with gradients. q: (batch, heads, n, d); k and v: (batch, heads, m, d); bias is
+/// undefined or broadcasts to (batch, heads, n, m). The result is (batch, heads, n, d).
+torch::Tensor attentionProduct(const torch::Tensor& q, const torch::Tensor& k, const torch::Tensor& v, double scale,
+                               const torch::Tensor& bias = {});
+
+}  // namespace medseg
