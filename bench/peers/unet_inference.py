@@ -13,7 +13,7 @@ import time
 
 import torch
 
-import unet2d
+import training_step
 
 FOLDER = os.path.dirname(os.path.abspath(__file__))
 ENGINE = os.path.join(FOLDER, "../../build/release/bench/bench_nn_engine")
@@ -87,7 +87,7 @@ def main():
     rounds = int(sys.argv[1]) if len(sys.argv) > 1 else 5
     torch.set_num_threads(THREADS)
     torch.manual_seed(1)
-    network = unet2d.UNet().eval()
+    network = training_step.UNet().eval()
     peers = f"torch {torch.__version__}" + (", ONNX Runtime (onnxruntime-node)" if PACKAGE else
                                             "; no ONNX Runtime: set ONNXRUNTIME_NODE")
     print(f"{peers}; {THREADS} threads each; {rounds} alternating rounds of {INNER_ROUNDS}; medians")

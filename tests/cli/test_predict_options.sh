@@ -67,6 +67,15 @@ assert info['size'] == [48, 40, 16] and 0 <= info['min'] < info['max'] <= 1, inf
 # The largest component of each structure is one component.
 predict clean --largest-component --fill-holes --remove-small 5
 predict smooth --smooth 4
+
+# 2.5D: three slices in, one out; both executions agree, and a 2D model cannot vote with it.
+succeed "$MEDSEG" run "$work/recipe.yaml" output="$work/m25" model.neighbours=1
+succeed "$MEDSEG" checkpoint quantize "$work/m25/model" --slices 16
+for precision in fp32 int8; do
+    succeed "$MEDSEG" predict --model "$work/m25/model" --input "$image" --output "$work/m25$precision.nii.gz" --precision $precision
+done
+above "$(dice m25fp32 m25int8)" 0.9 || fail "2.5D: int8 differs from fp32: $(dice m25fp32 m25int8)"
+expect 3 'neighbours' "$MEDSEG" predict --model "$model" --model "$work/m25/model" --input "$image" --output "$work/x.nii.gz"
 [ -e "$work/x.nii.gz" ] && fail "a failed prediction left a file"
 no_leftovers "$work"
 echo passed

@@ -54,6 +54,44 @@ class Loader : public testing::Test {
     std::vector<std::int64_t> all;
 };
 
+// 2.5D: the neighbours in the volume, the end slice repeated; the second case does not look into the first.
+TEST_F(Loader, GivesNeighboursAsChannels) {
+    LoaderSettings settings;
+    settings.batchSize = 14;
+    settings.shuffle = false;
+    settings.neighbours = 2;
+    SliceLoader loader(*cache, all, settings);
+    const SliceBatch batch = epoch(loader, 0).at(0);
+    ASSERT_EQ(batch.channels, 5);
+    std::vector<float> expected(256);
+    for (std::int64_t slice = 0; slice < 14; ++slice)
+        for (std::int64_t channel = 0; channel < 5; ++channel) {
+            const std::int64_t first = slice < 7 ? 0 : 7;
+            cache->copyImage(std::clamp<std::int64_t>(slice + channel - 2, first, first + 6), expected.data());
+            EXPECT_TRUE(
+                std::equal(expected.begin(), expected.end(), batch.images.begin() + (slice * 5 + channel) * 256))
+                << slice << " " << channel;
+        }
+    // The same through augmentation that changes nothing.
+    settings.change = [](SliceSample& sample, Random&) { EXPECT_EQ(sample.channels, 5); };
+    SliceLoader changed(*cache, all, settings);
+    EXPECT_EQ(epoch(changed, 0).at(0).images, batch.images);
+}
+
+TEST_F(Loader, NeighboursNeedEverySlice) {
+    PrepareSettings every;
+    every.imageSize = {16, 16};
+    every.everySlice = 2;
+    DataSettings data = dataIn(folder.path() / "raw");
+    data.structures = {"liver", "heart"};
+    prepareSlices(discoverDataset(data), every, folder.path() / "half");
+    const SliceCache half(folder.path() / "half");
+    LoaderSettings settings;
+    settings.neighbours = 1;
+    EXPECT_THAT(messageOf<UsageError>([&] { SliceLoader loader(half, {0}, settings); }),
+                testing::HasSubstr("prepare.every_slice=1"));
+}
+
 TEST_F(Loader, GivesEverySliceOnceWithItsContent) {
     LoaderSettings settings;
     settings.batchSize = 4;

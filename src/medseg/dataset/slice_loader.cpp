@@ -10,6 +10,7 @@
 
 #include "medseg/base/error.h"
 #include "medseg/base/interrupt.h"
+#include "medseg/dataset/slice_sample.h"
 
 namespace medseg {
 namespace {
@@ -51,6 +52,7 @@ SliceLoader::SliceLoader(const SliceCache& cache, std::vector<std::int64_t> slic
             throw UsageError(fmt::format("{} weights for {} slices: give one for each, not negative", weights.size(),
                                          slices_.size()));
     }
+    if (settings_.neighbours > 0) requireAllSlices(cache_);
     settings_.prefetch = std::max(1, settings_.prefetch);
     for (int i = 0; i < settings_.workers; ++i) workers_.emplace_back([this] { work(); });
 }
@@ -148,29 +150,12 @@ void SliceLoader::work() {
     }
 }
 
-void SliceLoader::loadSample(std::int64_t slice, SliceSample& sample) const {
-    const SliceFormat& format = cache_.format();
-    const auto pixels = static_cast<std::size_t>(format.pixelCount());
-    sample.height = format.height;
-    sample.width = format.width;
-    sample.layers = cache_.layerCount();
-    sample.image.resize(pixels);
-    cache_.copyImage(slice, sample.image.data());
-    sample.labels.assign(pixels * static_cast<std::size_t>(sample.layers), 0);
-    for (int layer = 0; layer < sample.layers; ++layer) {
-        const auto bytes = cache_.labelBytes(slice, layer);
-        std::uint16_t* target = sample.labels.data() + static_cast<std::size_t>(layer) * pixels;
-        if (format.labelBytes() == 1)
-            std::copy(bytes.begin(), bytes.end(), target);
-        else if (!bytes.empty())
-            std::memcpy(target, bytes.data(), bytes.size());
-    }
-}
-
 void SliceLoader::copySample(std::int64_t slice, std::size_t place, SliceBatch& batch) const {
     const auto pixels = static_cast<std::size_t>(cache_.format().pixelCount()),
                layers = static_cast<std::size_t>(batch.layers);
-    cache_.copyImage(slice, batch.images.data() + place * pixels);
+    const std::vector<std::int64_t> channels = withNeighbours(cache_, slice, settings_.neighbours);
+    for (std::size_t c = 0; c < channels.size(); ++c)
+        cache_.copyImage(channels[c], batch.images.data() + (place * channels.size() + c) * pixels);
     for (std::size_t layer = 0; layer < layers; ++layer) {
         const auto bytes = cache_.labelBytes(slice, static_cast<int>(layer));
         const std::size_t first = (place * layers + layer) * pixels;
@@ -187,14 +172,16 @@ SliceBatch SliceLoader::makeBatch(std::uint64_t epoch, std::int64_t index,
     SliceBatch batch{.count = static_cast<std::int64_t>(members.size()),
                      .height = format.height,
                      .width = format.width,
+                     .channels = 2 * settings_.neighbours + 1,
                      .layers = cache_.layerCount(),
                      .images = {},
                      .labels8 = {},
                      .labels16 = {},
                      .slices = members};
     const auto pixels = static_cast<std::size_t>(format.pixelCount());
+    const std::size_t imageValues = pixels * static_cast<std::size_t>(batch.channels);
     const std::size_t labelValues = pixels * static_cast<std::size_t>(batch.layers);
-    batch.images.resize(members.size() * pixels);
+    batch.images.resize(members.size() * imageValues);
     if (format.labelBytes() == 1)
         batch.labels8.resize(members.size() * labelValues);
     else
@@ -205,11 +192,11 @@ SliceBatch SliceLoader::makeBatch(std::uint64_t epoch, std::int64_t index,
             copySample(members[i], i, batch);
             continue;
         }
-        loadSample(members[i], sample);
+        loadSample(cache_, members[i], settings_.neighbours, sample);
         const auto place = static_cast<std::uint64_t>(index) * static_cast<std::uint64_t>(settings_.batchSize) + i;
         Random random(settings_.seed, kSampleStream + (epoch << 24) * 1000003ULL + place);
         settings_.change(sample, random);
-        std::copy(sample.image.begin(), sample.image.end(), batch.images.data() + i * pixels);
+        std::copy(sample.image.begin(), sample.image.end(), batch.images.data() + i * imageValues);
         if (format.labelBytes() == 1)
             std::transform(sample.labels.begin(), sample.labels.end(), batch.labels8.data() + i * labelValues,
                            [](std::uint16_t value) { return static_cast<std::uint8_t>(value); });

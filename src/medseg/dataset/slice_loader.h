@@ -21,8 +21,9 @@ namespace medseg {
 /// N slices side by side.
 struct SliceBatch {
     std::int64_t count = 0, height = 0, width = 0;
+    int channels = 1;
     int layers = 1;
-    std::vector<float> images;            ///< (N, 1, height, width), 0..1
+    std::vector<float> images;            ///< (N, channels, height, width), 0..1
     std::vector<std::uint8_t> labels8;    ///< (N, layers, height, width), 0..n; used up to 255 labels
     std::vector<std::uint16_t> labels16;  ///< the same above 255 labels, else empty
     std::vector<std::int64_t> slices;     ///< numbers in the SliceCache
@@ -30,8 +31,9 @@ struct SliceBatch {
 
 struct LoaderSettings {
     int batchSize = 8;
-    int workers = 1;   ///< threads
-    int prefetch = 4;  ///< finished batches that may wait, at least 1
+    int neighbours = 0;  ///< slices before and after each one, as further channels (2.5D); needs all slices cached
+    int workers = 1;     ///< threads
+    int prefetch = 4;    ///< finished batches that may wait, at least 1
     bool shuffle = true;
     bool dropLast = false;  ///< leave out a last batch that is not full
     std::uint64_t seed = 1;
@@ -69,7 +71,6 @@ class SliceLoader {
   private:
     void work();
     SliceBatch makeBatch(std::uint64_t epoch, std::int64_t index, const std::vector<std::int64_t>& order) const;
-    void loadSample(std::int64_t slice, SliceSample& sample) const;
     void copySample(std::int64_t slice, std::size_t place, SliceBatch& batch) const;
     std::vector<std::int64_t> epochOrder(std::uint64_t epoch) const;
 

@@ -21,6 +21,7 @@ void requireSameTask(const LoadedModel& a, const LoadedModel& b) {
     if (a.recipe.model.output != b.recipe.model.output) difference = "model.output";
     if (p.window != q.window || p.imageSize != q.imageSize || p.axis != q.axis) difference = "preparation";
     if (a.recipe.model.coordinates != b.recipe.model.coordinates) difference = "model.coordinates";
+    if (a.recipe.model.neighbours != b.recipe.model.neighbours) difference = "model.neighbours";
     if (difference != nullptr)
         throw DataError(b.file.string(), fmt::format("differs from {} in its {}: they cannot vote together",
                                                      a.file.string(), difference));

@@ -1,5 +1,6 @@
 #include "medseg/infer/slice_segmenter.h"
 
+#include <algorithm>
 #include <chrono>
 #include <cmath>
 
@@ -51,12 +52,21 @@ torch::Tensor SliceSegmenter::prepareBatch(const Volume<float>& image, std::int6
                                            std::int64_t count) const {
     const SliceFormat format = sliceFormatFrom(recipe_.prepare, labels_);
     const SlicePlan plan = SlicePlan::of(image.geometry(), format.axis);
-    auto batch = torch::empty({count, 1, format.height, format.width});
+    const std::int64_t neighbours = recipe_.model.neighbours, channels = 2 * neighbours + 1;
+    auto batch = torch::empty({count, channels, format.height, format.width});
     float* target = batch.data_ptr<float>();
-    parallelForEach(0, count, [&](std::int64_t i) {
+    // Each source slice is prepared once and copied to every place where it is a slice or a neighbour.
+    parallelForEach(firstSlice - neighbours, firstSlice + count + neighbours, [&](std::int64_t slice) {
         std::vector<float> plane(static_cast<std::size_t>(plan.height * plan.width));
-        plan.gather(image.data(), firstSlice + i, plane.data());
-        prepareImagePlane(format, plan, plane, target + i * format.pixelCount());
+        plan.gather(image.data(), std::clamp<std::int64_t>(slice, 0, plan.count - 1), plane.data());
+        std::vector<float> prepared(static_cast<std::size_t>(format.pixelCount()));
+        prepareImagePlane(format, plan, plane, prepared.data());
+        for (std::int64_t channel = 0; channel < channels; ++channel) {
+            const std::int64_t place = slice - firstSlice - channel + neighbours;
+            if (place >= 0 && place < count)
+                std::copy(prepared.begin(), prepared.end(),
+                          target + (place * channels + channel) * format.pixelCount());
+        }
     });
     std::vector<float> positions;
     for (std::int64_t i = 0; i < count; ++i) positions.push_back(slicePosition(firstSlice + i, plan.count));

@@ -8,8 +8,8 @@
 
 namespace medseg {
 
-/// Appends one channel for each of `axes` to `images` (batch, 1, height, width): "x" runs from -1 (first column) to 1
-/// (last), "y" likewise along rows, "z" is `slicePositions` (one value an image, -1 first slice of its volume .. 1
+/// Appends one channel for each of `axes` to `images` (batch, channels, height, width): "x" runs from -1 (first column)
+/// to 1 (last), "y" likewise along rows, "z" is `slicePositions` (one value an image, -1 first slice of its volume .. 1
 /// last).
 torch::Tensor appendCoordinates(const torch::Tensor& images, const std::vector<std::string>& axes,
                                 const std::vector<float>& slicePositions);

@@ -24,7 +24,7 @@ fs::path findCheckpoint(const fs::path& path) {
 
 UNet buildUNet(const ModelSettings& settings, int structures) {
     UNetShape shape;
-    shape.inChannels = 1 + static_cast<int>(settings.coordinates.size());
+    shape.inChannels = 2 * settings.neighbours + 1 + static_cast<int>(settings.coordinates.size());
     shape.outChannels = structures + (outputKindOf(settings) == OutputKind::Softmax ? 1 : 0);
     shape.features = settings.features;
     shape.bottleneck = settings.bottleneck;

@@ -105,6 +105,7 @@ struct ModelSettings {
     std::vector<int> features{32, 64, 128, 256};
     int bottleneck = 512;
     std::string output = "sigmoid";
+    int neighbours = 0;
     std::vector<std::string> coordinates;
     bool priorBias = true;
     std::string norm = "batch";
@@ -120,6 +121,8 @@ void visitFields(Visitor&& field, ModelSettings& s) {
     field("bottleneck", s.bottleneck, "channels of the bottleneck", between(1, 8192));
     field("output", s.output, "sigmoid: structures may overlap; softmax: one structure or background a pixel",
           oneOf({"sigmoid", "softmax"}));
+    field("neighbours", s.neighbours,
+          "2.5D: slices before and after each one given to the network as further channels (0, 1 or 2)", between(0, 8));
     field("coordinates", s.coordinates,
           "positions given to the network as further input channels: x and y in the slice, z in the volume",
           oneOf({"x", "y", "z"}));

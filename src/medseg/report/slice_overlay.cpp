@@ -7,6 +7,7 @@
 #include <fmt/format.h>
 
 #include "medseg/base/error.h"
+#include "medseg/dataset/slice_sample.h"
 
 namespace medseg {
 namespace {
@@ -96,27 +97,6 @@ std::vector<std::int64_t> richSlices(const SliceCache& cache, std::span<const st
     return chosen;
 }
 
-SliceSample cachedSample(const SliceCache& cache, std::int64_t slice) {
-    const SliceFormat& format = cache.format();
-    const auto pixels = static_cast<std::size_t>(format.pixelCount());
-    SliceSample sample;
-    sample.height = format.height;
-    sample.width = format.width;
-    sample.layers = cache.layerCount();
-    sample.image.resize(pixels);
-    cache.copyImage(slice, sample.image.data());
-    sample.labels.assign(pixels * static_cast<std::size_t>(sample.layers), 0);
-    for (int layer = 0; layer < sample.layers; ++layer) {
-        const auto bytes = cache.labelBytes(slice, layer);
-        std::uint16_t* target = sample.labels.data() + static_cast<std::size_t>(layer) * pixels;
-        if (format.labelBytes() == 1)
-            std::copy(bytes.begin(), bytes.end(), target);
-        else if (!bytes.empty())
-            std::memcpy(target, bytes.data(), bytes.size());
-    }
-    return sample;
-}
-
 Canvas renderAugmentations(const SliceCache& cache, AugmentationSettings settings, std::uint64_t seed, int rows,
                            int changes) {
     if (cache.sliceCount() == 0) throw UsageError("the cache holds no slices to show");
@@ -128,7 +108,8 @@ Canvas renderAugmentations(const SliceCache& cache, AugmentationSettings setting
     std::vector<std::int64_t> all(static_cast<std::size_t>(cache.sliceCount()));
     std::iota(all.begin(), all.end(), std::int64_t{0});
     for (const std::int64_t slice : richSlices(cache, all, rows)) {
-        const SliceSample original = cachedSample(cache, slice);
+        SliceSample original;
+        loadSample(cache, slice, 0, original);
         OverlayRow row;
         for (int change = 0; change <= changes; ++change) {
             SliceSample sample = original;

@@ -26,9 +26,6 @@ OverlayRow renderSlice(const SliceCache& cache, std::int64_t slice, const SliceP
 /// Of each of `count` equal stretches of the list, the slice with the most structures.
 std::vector<std::int64_t> richSlices(const SliceCache& cache, std::span<const std::int64_t> candidates, int count);
 
-/// The slice as the loader hands it to augment().
-SliceSample cachedSample(const SliceCache& cache, std::int64_t slice);
-
 /// A sheet with `rows` slices, spread over the cache and rich in structures, each as cached and changed `changes` times
 /// as `settings` say (also when they are not enabled). The same seed gives the same sheet. Throws UsageError for an
 /// empty cache.

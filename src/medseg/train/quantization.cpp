@@ -51,6 +51,7 @@ QuantizeOutcome quantizeModel(const QuantizeRequest& request) {
 
     LoaderSettings settings;
     settings.batchSize = kBatch;
+    settings.neighbours = model.recipe.model.neighbours;
     settings.shuffle = false;
     SliceLoader loader(cache, chosen, settings);
     RangeCalibration calibration(*graph, kBatch, cache.format().height, cache.format().width);

@@ -22,6 +22,7 @@ constexpr double kOverlapThreshold = 0.5;
 
 LoaderSettings loaderSettings(const Recipe& recipe, bool training) {
     LoaderSettings settings;
+    settings.neighbours = recipe.model.neighbours;
     settings.batchSize = recipe.train.batchSize;
     settings.workers = recipe.train.workers;
     settings.shuffle = training;
@@ -185,12 +186,14 @@ void SegmentationTask::drawSamples(const std::filesystem::path& file) {
         const auto predicted = strongestLabels(forward(tensors.images), output_);
         const auto reference = tensors.labels.select(1, 0).to(torch::kCPU, torch::kShort).contiguous();
         const auto pixels = static_cast<std::size_t>(cache_.format().pixelCount());
+        const std::size_t middle = static_cast<std::size_t>(recipe_.model.neighbours) * pixels;
         const auto asIds = [&](const torch::Tensor& ids) {
             return std::span(reinterpret_cast<const std::uint16_t*>(ids.data_ptr<std::int16_t>()), pixels);
         };
         rows.push_back(renderSlice(
             cache_, batch->slices[0],
-            {std::span<const float>(batch->images).first(pixels), asIds(reference), asIds(predicted)}, kPanelSize));
+            {std::span<const float>(batch->images).subspan(middle, pixels), asIds(reference), asIds(predicted)},
+            kPanelSize));
     }
     createDirectories(file.parent_path());
     composeOverlays(rows, "Validation slices: " + file.stem().string()).writePng(file);

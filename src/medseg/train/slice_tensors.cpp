@@ -18,7 +18,8 @@ torch::Tensor imageTensor(SliceBatch& batch, const SliceCache& cache, const std:
     for (const std::int64_t slice : batch.slices)
         positions.push_back(slicePosition(cache.sourceSliceOf(slice), sourceSliceCount(cache, slice)));
     // A copy: the first layer needs its input again in the backward pass, when the batch is gone.
-    const auto images = torch::from_blob(batch.images.data(), {batch.count, 1, batch.height, batch.width}).clone();
+    const auto images =
+        torch::from_blob(batch.images.data(), {batch.count, batch.channels, batch.height, batch.width}).clone();
     return appendCoordinates(images, coordinates, positions);
 }
 
