@@ -13,4 +13,9 @@ torch::Tensor attentionProduct(const torch::Tensor& q, const torch::Tensor& k, c
     return torch::matmul(torch::softmax(logits, -1), v);
 }
 
+torch::Tensor relativePositionAttention(const torch::Tensor& q, const torch::Tensor& k, const torch::Tensor& v,
+                                        double scale, const torch::Tensor& relHeight, const torch::Tensor& relWidth) {
+    return attentionProduct(q, k, v, scale, (relHeight.unsqueeze(-1) + relWidth.unsqueeze(-2)).flatten(-2));
+}
+
 }  // namespace medseg

@@ -14,4 +14,11 @@ torch::Tensor linearProduct(const torch::Tensor& x, const torch::Tensor& weight,
 torch::Tensor attentionProduct(const torch::Tensor& q, const torch::Tensor& k, const torch::Tensor& v, double scale,
                                const torch::Tensor& bias = {});
 
+/// attentionProduct() of keys on a grid of `gh` rows and `gw` columns (m = gh gw, key r gw + c at row r, column c),
+/// whose bias is the sum of one term for the key's row and one for its column: bias[.., r gw + c] = relHeight[.., r] +
+/// relWidth[.., c], the decomposed relative positions of SAM (Li et al. 2021, "MViTv2"). relHeight: (batch, heads, n,
+/// gh); relWidth: (batch, heads, n, gw); both with gradients. The terms come from the unscaled q in SAM.
+torch::Tensor relativePositionAttention(const torch::Tensor& q, const torch::Tensor& k, const torch::Tensor& v,
+                                        double scale, const torch::Tensor& relHeight, const torch::Tensor& relWidth);
+
 }  // namespace medseg
