@@ -9,6 +9,7 @@
 #include "medseg/base/error.h"
 #include "medseg/base/logging.h"
 #include "medseg/io/checkpoint_file.h"
+#include "medseg/io/lora_checkpoint.h"
 #include "medseg/nn/network_module.h"
 
 namespace medseg::cli {
@@ -114,11 +115,37 @@ Run declareQuantize(CLI::App& app) {
     };
 }
 
+Run declareMergeLora(CLI::App& app) {
+    struct Options {
+        std::string base;
+        std::string adapters;
+        std::string output;
+    };
+    const auto options = std::make_shared<Options>();
+    app.add_option("base", options->base, "Checkpoint that the adapters were trained on")
+        ->required()
+        ->type_name("BASE");
+    app.add_option("adapters", options->adapters, "LoRA checkpoint: .pt or .safetensors")
+        ->required()
+        ->type_name("LORA");
+    app.add_option("output", options->output, "File to write: like BASE, or .safetensors with its tensors alone")
+        ->required()
+        ->type_name("OUT");
+    app.footer("Example: medseg checkpoint merge-lora ss_generator.ckpt best.pt ss_generator_heart.ckpt");
+    return [options] {
+        const LoraMergeResult result = mergeLoraCheckpoint(options->base, options->adapters, options->output);
+        logInfo("{}: {} layers merged, {} tensors replaced", options->output, result.mergedLayers,
+                result.replacedTensors);
+        return static_cast<int>(ExitCode::Done);
+    };
+}
+
 constexpr Action kActions[] = {
     {"inspect", "What a checkpoint is, and the names, shapes, types and statistics of its tensors", declareInspect},
     {"convert", "Write the weights alone to another format: wrappers and module. prefixes are stripped",
      declareConvert},
     {"quantize", "Calibrate a trained model for 8-bit prediction", declareQuantize},
+    {"merge-lora", "Add low-rank adapters to the weights they were trained on", declareMergeLora},
 };
 
 Run declareCheckpoint(CLI::App& app) {
@@ -133,7 +160,7 @@ Run declareCheckpoint(CLI::App& app) {
     return [chosen] { return (*chosen)(); };
 }
 
-MEDSEG_COMMAND(checkpoint, "Inspect, convert and quantise network weights", declareCheckpoint);
+MEDSEG_COMMAND(checkpoint, "Inspect, convert, quantise and merge network weights", declareCheckpoint);
 
 }  // namespace
 }  // namespace medseg::cli
