@@ -10,6 +10,7 @@
 #include "medseg/base/files.h"
 #include "medseg/base/logging.h"
 #include "medseg/dataset/preparation.h"
+#include "medseg/pipeline/form_preparation.h"
 #include "medseg/recipe/recipe.h"
 #include "prepare_forms.h"
 
@@ -18,18 +19,47 @@ namespace {
 
 struct Options {
     std::vector<std::string> arguments;  ///< recipe file and key=value overrides
-    std::string input, output, layout, slices, axis;
-    std::vector<std::string> structures;
+    std::vector<std::string> overrides;  ///< from options that stand for a key
+    std::string input, output, images, labels;
+    std::string form;
     std::vector<double> window;
     std::vector<int> imageSize;
-    int everySlice = 0;
-    std::string form = "unet";
-    PairOptions pairs;
-    MedsamOptions medsam;
-    Sam3dOptions sam3d;
-    NnunetOptions nnunet;
 };
 
+bool isMedsam(const std::string& form) {
+    return form == "medsam" || form == "medsam2" || form == "litemedsam";
+}
+
+/// --window and --image-size, which belong to other keys in other forms.
+void addFormOverrides(const Options& options, const std::string& form, std::vector<std::string>& overrides) {
+    if (options.window.size() == 2 && isMedsam(form)) {
+        const auto [low, high] = std::pair(options.window[0], options.window[1]);
+        if (!(low < high))
+            throw UsageError(fmt::format("--window {},{}: the first must be below the second", low, high));
+        overrides.push_back(fmt::format("prepare_medsam.window_level={}", (low + high) / 2));
+        overrides.push_back(fmt::format("prepare_medsam.window_width={}", high - low));
+    } else if (!options.window.empty()) {
+        overrides.push_back(fmt::format("prepare.window=[{}]", fmt::join(options.window, ", ")));
+    }
+    if (!options.imageSize.empty())
+        overrides.push_back(fmt::format("{}.image_size=[{}, {}]", isMedsam(form) ? "prepare_medsam" : "prepare",
+                                        options.imageSize.front(), options.imageSize.back()));
+}
+
+void addFolderOverrides(const Options& options, std::vector<std::string>& overrides) {
+    const auto folder = [&](const char* key, const std::string& path) {
+        overrides.push_back(keyOverride(key, std::filesystem::absolute(path).string(), KeyValue::Text));
+    };
+    if (!options.input.empty()) overrides.push_back(keyOverride("data.root", options.input, KeyValue::Text));
+    if (options.images.empty() != options.labels.empty()) throw UsageError("give both --images DIR and --labels DIR");
+    if (options.images.empty()) return;
+    folder("data.images", options.images);
+    folder("data.labels_folder", options.labels);
+    overrides.emplace_back("data.layout=pairs");
+    if (options.input.empty()) folder("data.root", std::filesystem::absolute(options.images).parent_path());
+}
+
+/// The recipe file with the words "key=value" and the options on top.
 Recipe recipeFrom(const Options& options) {
     std::string file;
     std::vector<std::string> overrides;
@@ -41,28 +71,15 @@ Recipe recipeFrom(const Options& options) {
         else
             throw UsageError(fmt::format("two recipes, \"{}\" and \"{}\": give one", file, argument));
     }
-    const auto override = [&](const char* key, const std::string& value) {
-        if (!value.empty()) overrides.push_back(fmt::format("{}={}", key, value));
-    };
-    override("data.root", options.input);
-    override("data.layout", options.layout);
-    override("prepare.slices", options.slices);
-    override("prepare.axis", options.axis);
-    if (options.everySlice != 0) override("prepare.every_slice", fmt::format("{}", options.everySlice));
-    if (!options.structures.empty())
-        override("data.structures", fmt::format("[{}]", fmt::join(options.structures, ", ")));
-    if (!options.window.empty()) override("prepare.window", fmt::format("[{}]", fmt::join(options.window, ", ")));
-    if (options.imageSize.size() == 1)
-        override("prepare.image_size", fmt::format("[{}, {}]", options.imageSize[0], options.imageSize[0]));
-    else if (!options.imageSize.empty())
-        override("prepare.image_size", fmt::format("[{}]", fmt::join(options.imageSize, ", ")));
+    if (!options.form.empty())
+        overrides.push_back("prepare.form=" + (options.form == "unet" ? std::string("slices") : options.form));
+    addFolderOverrides(options, overrides);
+    overrides.insert(overrides.end(), options.overrides.begin(), options.overrides.end());
+    addFormOverrides(options, loadRecipe(file, overrides).prepare.form, overrides);
     return loadRecipe(file, overrides);
 }
 
-int runSliceCache(const Options& options) {
-    const Recipe recipe = recipeFrom(options);
-    const std::filesystem::path output =
-        options.output.empty() ? std::filesystem::path(recipe.output) / "cache" : std::filesystem::path(options.output);
+int runSliceCache(const Recipe& recipe, const std::filesystem::path& output) {
     const Dataset dataset = discoverDataset(recipe.data);
     logInfo("{}: {} cases, {} structures", recipe.data.root, dataset.cases.size(), dataset.labels.size());
     const PreparationResult result = prepareSlices(dataset, recipe.prepare, output);
@@ -76,54 +93,79 @@ int runSliceCache(const Options& options) {
     return static_cast<int>(ExitCode::Done);
 }
 
+int runForm(const Recipe& recipe, const std::filesystem::path& output) {
+    const FormOutcome outcome = prepareForm(recipe, output);
+    writeTextFile(output / "recipe.yaml", recipeToYaml(recipe));
+    fmt::print("{}: {} cases, {} files ({} prepared, {} up to date)\n", output.string(), outcome.cases, outcome.files,
+               outcome.prepared, outcome.reused);
+    outcome.throwIfFailed();
+    return static_cast<int>(ExitCode::Done);
+}
+
 int run(const Options& options) {
-    if (options.form == "unet") return runSliceCache(options);
-    if (!options.arguments.empty()) throw UsageError("recipes describe the form unet: give options");
-    if (options.form == "nnunet") return runNnunet(options.pairs, options.nnunet, options.output);
     if (options.form == "nnunet-check") return runNnunetCheck(options.input);
     if (options.form == "nnunet-fingerprint") return runNnunetFingerprint(options.input, options.output);
-    if (options.form == "sam3d") return runSam3d(options.input, options.pairs, options.sam3d, options.output);
-    return runMedsam(options.form, options.pairs, options.medsam, options.window, options.imageSize, options.output);
+    const Recipe recipe = recipeFrom(options);
+    const bool slices = recipe.prepare.form == "slices";
+    if (options.output.empty() && options.arguments.empty() && !slices) throw UsageError("give --output DIR");
+    const std::filesystem::path output =
+        options.output.empty() ? std::filesystem::path(recipe.output) / "cache" : std::filesystem::path(options.output);
+    return slices ? runSliceCache(recipe, output) : runForm(recipe, output);
+}
+
+void declareCases(CLI::App& app, Options& options, KeyOptions& keys) {
+    app.add_option("--input", options.input, "Folder with the cases (data.root)")->type_name("DIR");
+    app.add_option("--output", options.output, "Folder for the result (default: cache below the recipe's output)")
+        ->type_name("DIR");
+    keys.add("--layout", "data.layout", KeyValue::Plain, "auto, totalsegmentator or pairs", "NAME");
+    keys.add("--structures", "data.structures", KeyValue::TextList,
+             "Structures to keep, in output order (default: all)", "NAME,...");
+    keys.group("Images and labels in two folders");
+    app.add_option("--images", options.images, "Folder of the images")
+        ->type_name("DIR")
+        ->group("Images and labels in two folders");
+    app.add_option("--labels", options.labels, "Folder of the label maps")
+        ->type_name("DIR")
+        ->group("Images and labels in two folders");
+    keys.add("--image-suffix", "data.image_suffix", KeyValue::Text, "Ending of image names (default _0000.nii.gz)",
+             "TEXT");
+    keys.add("--label-suffix", "data.label_suffix", KeyValue::Text, "Ending of label names (default .nii.gz)", "TEXT");
+    keys.group("");
 }
 
 std::function<int()> declare(CLI::App& app) {
     auto options = std::make_shared<Options>();
+    KeyOptions keys(app, options->overrides);
     app.add_option("--form", options->form,
-                   "What to write: unet (slice cache), medsam, medsam2, litemedsam, sam3d, nnunet, "
-                   "nnunet-check, nnunet-fingerprint")
-        ->check(CLI::IsMember(
-            {"unet", "medsam", "medsam2", "litemedsam", "sam3d", "nnunet", "nnunet-check", "nnunet-fingerprint"}))
+                   "What to write: slices (the U-Net's, default), medsam, medsam2, litemedsam, sam3d, nnunet; or check "
+                   "and describe a dataset: nnunet-check, nnunet-fingerprint")
+        ->check(CLI::IsMember({"slices", "unet", "medsam", "medsam2", "litemedsam", "sam3d", "nnunet", "nnunet-check",
+                               "nnunet-fingerprint"}))
         ->type_name("FORM");
     app.add_option("recipe", options->arguments, "Recipe file and overrides such as prepare.image_size=[128,128]")
         ->type_name("[RECIPE] [KEY=VALUE ...]");
-    app.add_option("--input", options->input, "Folder with the cases (data.root)")->type_name("DIR");
-    app.add_option("--output", options->output, "Folder for the result (unet: default cache below the recipe's output)")
-        ->type_name("DIR");
-    app.add_option("--layout", options->layout, "auto, totalsegmentator or pairs")->type_name("NAME");
-    app.add_option("--structures", options->structures, "Structures to keep, in output order (default: all)")
-        ->delimiter(',')
-        ->type_name("NAME,...");
+    declareCases(app, *options, keys);
     app.add_option("--image-size", options->imageSize, "Height and width of the slices, pixels (default 256)")
         ->delimiter(',')
+        ->expected(1, 2)
         ->type_name("N|H,W");
     app.add_option("--window", options->window, "HU range mapped to [0, 1] (default -200,300)")
         ->delimiter(',')
+        ->expected(2)
         ->type_name("LOW,HIGH");
-    app.add_option("--axis", options->axis, "axial, coronal or sagittal slices")->type_name("NAME");
-    app.add_option("--slices", options->slices, "all, or labelled: those with a structure")->type_name("NAME");
-    app.add_option("--every", options->everySlice, "Keep every k-th slice")->type_name("K");
-    declarePairOptions(app, options->pairs);
-    declareMedsamOptions(app, options->medsam);
-    declareSam3dOptions(app, options->sam3d);
-    declareNnunetOptions(app, options->nnunet);
+    keys.add("--axis", "prepare.axis", KeyValue::Plain, "axial, coronal or sagittal slices", "NAME");
+    keys.add("--slices", "prepare.slices", KeyValue::Plain, "all, or labelled: those with a structure", "NAME");
+    keys.add("--every", "prepare.every_slice", KeyValue::Plain, "Keep every k-th slice", "K");
+    declareFormOptions(keys);
     app.footer(
         "Examples: medseg prepare --input data --output cache --image-size 128\n"
-        "          medseg prepare --form medsam --images imagesTr --labels labelsTr --output data/npz");
+        "          medseg prepare --form medsam --images imagesTr --labels labelsTr --output data/npz\n"
+        "          medseg prepare recipe.yaml prepare.form=nnunet --output data/Dataset001_Organs");
     return [options] { return run(*options); };
 }
 
 }  // namespace
 
-MEDSEG_COMMAND(prepare, "Turn raw cases into training slices", declare, "preprocess");
+MEDSEG_COMMAND(prepare, "Turn raw cases into training files", declare, "preprocess");
 
 }  // namespace medseg::cli

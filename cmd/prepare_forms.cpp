@@ -1,114 +1,149 @@
-// The forms of `medseg prepare` that write files for other trainers' formats.
+// Options of the forms of `medseg prepare`, and the two commands on nnU-Net datasets.
 #include "prepare_forms.h"
 
+#include <algorithm>
+
 #include <fmt/format.h>
+#include <fmt/ranges.h>
+#include <nlohmann/json.hpp>
 
 #include "command.h"
 #include "medseg/base/error.h"
-#include "medseg/base/logging.h"
-#include "medseg/dataset/medsam_preparation.h"
-#include "medseg/report/contact_sheet.h"
+#include "medseg/base/files.h"
+#include "medseg/dataset/nnunet_dataset.h"
 
 namespace medseg::cli {
 namespace {
 
-constexpr const char* kPairs = "Images and labels in two folders (forms medsam, medsam2, litemedsam)";
-constexpr const char* kMedsam = "MedSAM, MedSAM2, LiteMedSAM (--form medsam, medsam2, litemedsam)";
+std::vector<std::string> splitAtCommas(const std::string& text) {
+    std::vector<std::string> parts;
+    if (text.empty()) return parts;
+    for (std::size_t begin = 0; begin <= text.size();) {
+        const std::size_t comma = std::min(text.find(',', begin), text.size());
+        parts.push_back(text.substr(begin, comma - begin));
+        begin = comma + 1;
+    }
+    return parts;
+}
 
-MedsamSettings settingsFrom(const std::string& form, const MedsamOptions& options, const std::vector<double>& window,
-                            const std::vector<int>& imageSize) {
-    MedsamSettings settings = medsamDefaults(form);
-    settings.modality = options.modality;
-    settings.anatomy = options.anatomy;
-    if (window.size() == 2) settings.image.window = Window::fromRange(window[0], window[1]);
-    settings.image.window.level = options.windowLevel.value_or(settings.image.window.level);
-    settings.image.window.width = options.windowWidth.value_or(settings.image.window.width);
-    if (options.percentiles) settings.image.percents = {(*options.percentiles)[0], (*options.percentiles)[1]};
-    settings.labels.removeLabels = options.removeLabels.value_or(settings.labels.removeLabels);
-    std::erase(settings.labels.removeLabels, 0);
-    settings.labels.tumorLabel = options.tumorLabel;
-    settings.labels.dust3d = options.dust3d.value_or(settings.labels.dust3d);
-    settings.labels.dust2d = options.dust2d.value_or(settings.labels.dust2d);
-    settings.trainCases = options.trainCases;
-    settings.saveNii = options.saveNii;
-    settings.npy = options.npy;
-    if (!imageSize.empty()) settings.imageSize = {imageSize.front(), imageSize.back()};
-    return settings;
+/// JSON's quoted strings are YAML's.
+std::string quoted(const std::string& text) {
+    return nlohmann::json(text).dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
+}
+
+void declareMedsam(KeyOptions& options) {
+    const std::string section = "prepare_medsam.";
+    options.group("MedSAM, MedSAM2, LiteMedSAM (--form medsam, medsam2, litemedsam)");
+    options.add("--modality", section + "modality", KeyValue::Text,
+                "CT: a window; MR and others: percentiles (default CT)", "NAME");
+    options.add("--anatomy", section + "anatomy", KeyValue::Text,
+                "Second part of output names, as in CT_Abd_CASE (default Abd)", "NAME");
+    options.add("--window-level", section + "window_level", KeyValue::Plain,
+                "CT: middle of the window, HU (default 40)", "HU");
+    options.add("--window-width", section + "window_width", KeyValue::Plain,
+                "CT: width of the window, HU (default 400)", "HU");
+    options.add("--percentiles", section + "percentiles", KeyValue::List,
+                "Others: limits among the positive voxels (default 0.5,99.5)", "LOW,HIGH");
+    options.add("--remove-labels", section + "remove_labels", KeyValue::List,
+                "Labels to drop (default 12, of mask folders none; 0: none)", "ID,...");
+    options.add("--tumor-label", section + "tumor_label", KeyValue::Plain,
+                "Label whose components become labels of their own (default: none)", "ID");
+    options.add("--dust-3d", section + "dust_3d", KeyValue::Plain,
+                "Drop components of fewer voxels (default 1000; litemedsam 100)", "VOXELS");
+    options.add("--dust-2d", section + "dust_2d", KeyValue::Plain,
+                "Then drop components of fewer pixels in a slice (default 100; litemedsam 10)", "PIXELS");
+    options.add("--train-cases", section + "train_cases", KeyValue::Plain,
+                "The first N sorted cases are for training; 0: all (default 40)", "N");
+    options.addFlag("--npy", section + "npy", "Also one .npy a slice, of the training cases");
+    options.addFlag("--save-nii", section + "save_nii", "Also the kept slices as NIfTI, to look at");
+}
+
+void declareSam3d(KeyOptions& options) {
+    const std::string section = "prepare_sam3d.";
+    options.group("SAM 3D (--form sam3d)");
+    options.add("--classes", section + "classes", KeyValue::Plain,
+                "Labels are 1 to N (default 5, of mask folders the number of structures)", "N");
+    options.add("--spacing", section + "spacing", KeyValue::Plain,
+                "Size of the cubic voxels, mm; 0 keeps the grid (default 3)", "MM");
+    options.add("--cut-axes", section + "axes", KeyValue::List,
+                "Axes of the stored array to cut across (default 0,1,2)", "0,1,2");
+    options.add("--min-foreground", section + "min_foreground", KeyValue::Plain,
+                "Leave out slices with a smaller share of labelled pixels (default 0.01)", "SHARE");
+    options.addFlag("--meshes", section + "meshes", "Also surfaces, meshes/CASE_classN.obj");
+    options.addFlag("--open-surfaces", section + "open_surfaces",
+                    "Leave surfaces open where the volume cuts an object");
+    options.addFlag("--sdf-mm", section + "sdf_mm", "Signed distances in mm instead of voxels");
+    options.addFlag("--legacy-pointmap", section + "legacy_pointmap",
+                    "Points from permuted indices, as the Python scripts compute them (wrong places)");
+}
+
+void declareNnunet(KeyOptions& options) {
+    const std::string section = "prepare_nnunet.";
+    options.group("nnU-Net (--form nnunet, nnunet-check, nnunet-fingerprint)");
+    options.add("--channels", section + "channels", KeyValue::TextList, "Names of the channels (default CT)",
+                "NAME,...");
+    options.add(
+        "--more-suffixes", section + "more_suffixes", KeyValue::TextList,
+        "Endings of the image names of the second channel and on; the first has --image-suffix. In case folders "
+        "the names of the files",
+        "TEXT,...");
+    options.add("--label-names", section + "label_names", KeyValue::TextList,
+                "Names of labels 1, 2 ... (default: those of masks or of the source's dataset.json, else label_1 ...)",
+                "NAME,...");
+    options.add("--test-images", section + "test_images", KeyValue::Text,
+                "Folder of images without labels, for imagesTs", "DIR");
 }
 
 }  // namespace
 
-void declarePairOptions(CLI::App& app, PairOptions& options) {
-    app.add_option("--images", options.images, "Folder of the images")->type_name("DIR")->group(kPairs);
-    app.add_option("--labels", options.labels, "Folder of the label maps")->type_name("DIR")->group(kPairs);
-    app.add_option("--image-suffix", options.imageSuffix, "Ending of image names (default _0000.nii.gz)")
-        ->type_name("TEXT")
-        ->group(kPairs);
-    app.add_option("--label-suffix", options.labelSuffix, "Ending of label names (default .nii.gz)")
-        ->type_name("TEXT")
-        ->group(kPairs);
+std::string keyOverride(const std::string& key, const std::string& text, KeyValue kind) {
+    if (kind == KeyValue::Plain) return fmt::format("{}={}", key, text);
+    if (kind == KeyValue::Text) return fmt::format("{}={}", key, quoted(text));
+    std::vector<std::string> parts = splitAtCommas(text);
+    if (kind == KeyValue::TextList) std::transform(parts.begin(), parts.end(), parts.begin(), quoted);
+    return fmt::format("{}=[{}]", key, fmt::join(parts, ", "));
 }
 
-std::vector<ImageLabelPair> pairsFrom(const PairOptions& options, std::vector<CaseFailure>& problems) {
-    if (options.images.empty() || options.labels.empty()) throw UsageError("give --images DIR and --labels DIR");
-    PairSearch found = findImageLabelPairs(options.images, options.imageSuffix, options.labels, options.labelSuffix);
-    for (const std::filesystem::path& image : found.lonelyImages)
-        logWarning("{}: has no label in {}: left out", image.string(), options.labels);
-    for (const std::filesystem::path& label : found.lonelyLabels)
-        problems.push_back({label.filename().string(), fmt::format("{}: has no image *{} in {}", label.string(),
-                                                                   options.imageSuffix, options.images)});
-    return std::move(found.pairs);
+void KeyOptions::add(const std::string& option, const std::string& key, KeyValue kind, const std::string& meaning,
+                     const std::string& type) {
+    CLI::Option* added = app_.add_option_function<std::string>(
+        option,
+        [key, kind, &overrides = overrides_](const std::string& text) {
+            overrides.push_back(keyOverride(key, text, kind));
+        },
+        meaning);
+    added->type_name(type);
+    if (!group_.empty()) added->group(group_);
 }
 
-void declareMedsamOptions(CLI::App& app, MedsamOptions& options) {
-    const auto add = [&](const char* name, auto& value, const char* meaning, const char* type) {
-        return app.add_option(name, value, meaning)->type_name(type)->group(kMedsam);
-    };
-    add("--modality", options.modality, "CT: a window; MR and others: percentiles (default CT)", "NAME");
-    add("--anatomy", options.anatomy, "Second part of output names, as in CT_Abd_CASE (default Abd)", "NAME");
-    add("--window-level", options.windowLevel, "CT: middle of the window, HU (default 40)", "HU");
-    add("--window-width", options.windowWidth, "CT: width of the window, HU (default 400)", "HU");
-    add("--percentiles", options.percentiles, "Others: limits among the positive voxels (default 0.5,99.5)", "LOW,HIGH")
-        ->delimiter(',')
-        ->expected(2);
-    add("--remove-labels", options.removeLabels, "Labels to drop (default 12; 0: none)", "ID,...")->delimiter(',');
-    add("--tumor-label", options.tumorLabel, "Label whose components become labels of their own (default: none)", "ID");
-    add("--dust-3d", options.dust3d, "Drop components of fewer voxels (default 1000; litemedsam 100)", "VOXELS");
-    add("--dust-2d", options.dust2d, "Then drop components of fewer pixels in a slice (default 100; litemedsam 10)",
-        "PIXELS");
-    add("--train-cases", options.trainCases, "The first N sorted cases are for training; 0: all (default 40)", "N")
-        ->check(CLI::NonNegativeNumber);
-    app.add_flag("--npy", options.npy, "Also one .npy a slice, of the training cases")->group(kMedsam);
-    app.add_flag("--save-nii", options.saveNii, "Also the kept slices as NIfTI, to look at")->group(kMedsam);
+void KeyOptions::addFlag(const std::string& option, const std::string& key, const std::string& meaning) {
+    CLI::Option* added = app_.add_flag_callback(
+        option, [key, &overrides = overrides_] { overrides.push_back(key + "=true"); }, meaning);
+    if (!group_.empty()) added->group(group_);
 }
 
-int runMedsam(const std::string& form, const PairOptions& pairs, const MedsamOptions& options,
-              const std::vector<double>& window, const std::vector<int>& imageSize, const std::string& output) {
-    const MedsamSettings settings = settingsFrom(form, options, window, imageSize);
-    checkMedsamSettings(settings);
-    if (output.empty()) throw UsageError("give --output DIR");
-    std::vector<CaseFailure> problems;
-    const std::vector<PipelineCase> cases = medsamCases(pairsFrom(pairs, problems), settings);
-    return runForm(medsamForm(settings), cases, output, std::move(problems));
+void declareFormOptions(KeyOptions& options) {
+    declareMedsam(options);
+    declareSam3d(options);
+    declareNnunet(options);
 }
 
-int runForm(const CaseForm& form, const std::vector<PipelineCase>& cases, const std::string& output,
-            std::vector<CaseFailure> problems) {
-    const std::filesystem::path folder = output;
-    const CasePipelineResult result = runCasePipeline(form, cases, folder);
-    const std::filesystem::path sheet = folder / "contact_sheet.png";
-    if (result.prepared > 0 || !std::filesystem::exists(sheet))
-        writeContactSheet(sheet, folder, result,
-                          fmt::format("{}: {} of {} cases", form.name, result.records.size(), cases.size()));
-    problems.insert(problems.end(), result.failures.begin(), result.failures.end());
-    for (const CaseFailure& failure : problems) logWarning("{}", failure.message);
-    std::size_t files = 0;
-    for (const CaseRecord& record : result.records) files += record.files.size();
-    fmt::print("{}: {} cases, {} files ({} prepared, {} up to date)\n", output, result.records.size(), files,
-               result.prepared, result.reused);
-    if (!problems.empty())
-        throw WorkError(fmt::format("{} of {} cases could not be prepared, see above: first {}", problems.size(),
-                                    problems.size() + result.records.size(), problems.front().message));
+int runNnunetCheck(const std::string& input) {
+    if (input.empty()) throw UsageError("give --input DIR, the folder with dataset.json");
+    const std::vector<std::string> faults = checkNnunetDataset(input);
+    for (const std::string& fault : faults) fmt::print("{}\n", fault);
+    if (!faults.empty()) throw DataError(input, fmt::format("faults found: {}, see above", faults.size()));
+    fmt::print("{}: no faults\n", input);
+    return static_cast<int>(ExitCode::Done);
+}
+
+int runNnunetFingerprint(const std::string& input, const std::string& output) {
+    if (input.empty()) throw UsageError("give --input DIR, the folder with dataset.json");
+    const fs::path folder = output.empty() ? input : output;
+    createDirectories(folder);
+    const fs::path file = folder / "dataset_fingerprint.json";
+    writeTextFile(file, toJson(nnunetFingerprint(input)).dump(4) + '\n');
+    fmt::print("{}\n", file.string());
     return static_cast<int>(ExitCode::Done);
 }
 

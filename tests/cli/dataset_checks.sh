@@ -34,3 +34,12 @@ wait_for() {
     done
     fail "$1 did not appear"
 }
+
+count() { find "$1" -name "$2" -not -path '*/.*' 2>/dev/null | wc -l; }
+has_count() { [ "$(count "$1" "$2")" -eq "$3" ] || fail "$(count "$1" "$2") files $2 in $1 instead of $3: $(find "$1")"; }
+
+# sums FOLDER PATTERN...: names and checksums of the files, to compare runs in different folders.
+sums() {
+    local folder=$1 pattern; shift
+    for pattern in "$@"; do (cd "$folder" && find . -name "$pattern" -not -path '*/.*' -exec cksum {} + | sort -k 3); done
+}

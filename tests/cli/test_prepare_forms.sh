@@ -9,9 +9,6 @@ prepare() {  # prepare FORM OUTPUT [OPTION...]
     local form=$1 output=$2; shift 2
     "$MEDSEG" prepare --form "$form" --images "$images" --labels "$labels" --output "$output" --dust-3d "${dust:-20}" --dust-2d 3 "$@"
 }
-count() { find "$1" -name "$2" 2>/dev/null | wc -l; }
-has_count() { [ "$(count "$1" "$2")" -eq "$3" ] || fail "$(count "$1" "$2") files $2 in $1 instead of $3: $(find "$1")"; }
-
 # Files of each form; the split of training and test; a second run has nothing to do.
 succeed prepare medsam "$work/medsam" --train-cases 2 --npy --image-size 96 --save-nii
 has_count "$work/medsam/npz_train" 'CT_Abd_s*.npz' 2
@@ -56,7 +53,7 @@ grep -q 'CT_Abd_s0001: no label is left' "$work/stderr" || fail "no warning: $(c
 expect 2 'FORM|form' "$MEDSEG" prepare --form medsum --images "$images" --labels "$labels" --output "$work/bad"
 expect 2 'images DIR' "$MEDSEG" prepare --form medsam --output "$work/bad"
 expect 2 'output DIR' "$MEDSEG" prepare --form medsam --images "$images" --labels "$labels"
-expect 2 'label 256' prepare medsam "$work/bad" --remove-labels 256
+expect 2 'remove_labels: 256 is outside' prepare medsam "$work/bad" --remove-labels 256
 expect 2 'width' prepare medsam "$work/bad" --window-width 0
 expect 2 'litemedsam|LiteMedSAM' prepare litemedsam "$work/bad" --npy
 expect 2 '/' prepare medsam "$work/bad" --anatomy ../up

@@ -8,6 +8,7 @@
 #include "io/temporary_folder.h"
 #include "medseg/base/error.h"
 #include "medseg/base/files.h"
+#include "medseg/dataset/form_cases.h"
 #include "medseg/io/image_file.h"
 #include "medseg/io/npy.h"
 
@@ -36,7 +37,7 @@ class Sam3dCase : public testing::Test {
     CasePipelineResult prepare() const {
         write();
         std::vector<CaseFailure> problems;
-        const auto cases = findSam3dCases(root_, problems);
+        const auto cases = sam3dCases(findMarkedPairs(root_, problems));
         return runCasePipeline(sam3dForm(settings_, root_ / "out"), cases, root_ / "out");
     }
     std::string failure() const {

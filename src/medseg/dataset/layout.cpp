@@ -39,21 +39,6 @@ std::optional<fs::path> caseImage(const fs::path& folder) {
     return std::nullopt;
 }
 
-std::vector<Case> findCaseFolders(const fs::path& root) {
-    const auto caseIn = [](const fs::path& folder, const fs::path& image) {
-        return Case{
-            .id = folder.filename().string(), .image = image, .labelFile = {}, .maskFolder = folder / "segmentations"};
-    };
-    std::vector<Case> cases;
-    for (const fs::path& entry : sortedEntries(root))
-        if (std::error_code error; fs::is_directory(entry, error))
-            if (const auto image = caseImage(entry)) cases.push_back(caseIn(entry, *image));
-    // The folder itself may be the one case.
-    if (cases.empty())
-        if (const auto image = caseImage(root)) cases.push_back(caseIn(fs::weakly_canonical(root), *image));
-    return cases;
-}
-
 std::vector<Case> findPairs(const DataSettings& settings) {
     const fs::path images = fs::path(settings.root) / settings.images,
                    labels = fs::path(settings.root) / settings.labelsFolder;
@@ -99,35 +84,11 @@ LabelTable chosenMaskLabels(const Dataset& dataset, const std::vector<std::strin
     return LabelTable::fromNames(structures);
 }
 
-/// dataset.json's labels as value -> name; both nnU-Net forms.
-std::map<int, std::string> parseDatasetLabels(const fs::path& file) {
-    std::map<int, std::string> names;
-    try {
-        const Json labels = Json::parse(readTextFile(file)).at("labels");
-        for (const auto& [key, value] : labels.items()) {
-            if (value.is_number_integer()) {
-                names[value.get<int>()] = key;
-            } else if (value.is_string()) {
-                names[std::stoi(key)] = value.get<std::string>();
-            } else {
-                throw DataError(
-                    file.string(),
-                    fmt::format("label \"{}\" is a region of several values: list data.structures instead", key));
-            }
-        }
-    } catch (const std::exception& problem) {
-        if (const auto* known = dynamic_cast<const Error*>(&problem)) throw DataError(known->what());
-        throw DataError(file.string(), fmt::format("has no readable \"labels\": {}", problem.what()));
-    }
-    names.erase(0);
-    return names;
-}
-
 /// Label names that come with the pairs: dataset.json, else the table inside the first label file.
 std::map<int, std::string> pairLabelNames(const Dataset& dataset) {
     const fs::path file = dataset.root / "dataset.json";
     std::error_code error;
-    if (fs::exists(file, error)) return parseDatasetLabels(file);
+    if (fs::exists(file, error)) return readDatasetLabels(file);
     std::map<int, std::string> names;
     const auto first = std::find_if(dataset.cases.begin(), dataset.cases.end(),
                                     [&](const Case& item) { return fs::exists(item.labelFile, error); });
@@ -174,7 +135,61 @@ void choosePairLabels(Dataset& dataset, const std::vector<std::string>& structur
 
 }  // namespace
 
-Dataset discoverDataset(const DataSettings& settings) {
+std::vector<Case> findCaseFolders(const fs::path& root) {
+    const auto caseIn = [](const fs::path& folder, const fs::path& image) {
+        return Case{
+            .id = folder.filename().string(), .image = image, .labelFile = {}, .maskFolder = folder / "segmentations"};
+    };
+    std::vector<Case> cases;
+    for (const fs::path& entry : sortedEntries(root))
+        if (std::error_code error; fs::is_directory(entry, error))
+            if (const auto image = caseImage(entry)) cases.push_back(caseIn(entry, *image));
+    // The folder itself may be the one case.
+    if (cases.empty())
+        if (const auto image = caseImage(root)) cases.push_back(caseIn(fs::weakly_canonical(root), *image));
+    return cases;
+}
+
+std::map<int, std::string> readDatasetLabels(const fs::path& file) {
+    std::map<int, std::string> names;
+    try {
+        const Json labels = Json::parse(readTextFile(file)).at("labels");
+        for (const auto& [key, value] : labels.items()) {
+            if (value.is_number_integer()) {
+                names[value.get<int>()] = key;
+            } else if (value.is_string()) {
+                names[std::stoi(key)] = value.get<std::string>();
+            } else {
+                throw DataError(
+                    file.string(),
+                    fmt::format("label \"{}\" is a region of several values: list data.structures instead", key));
+            }
+        }
+    } catch (const std::exception& problem) {
+        if (const auto* known = dynamic_cast<const Error*>(&problem)) throw DataError(known->what());
+        throw DataError(file.string(), fmt::format("has no readable \"labels\": {}", problem.what()));
+    }
+    names.erase(0);
+    return names;
+}
+
+DataSettings withDatasetEnding(const DataSettings& settings) {
+    const DataSettings defaults;
+    const fs::path file = fs::path(settings.root) / "dataset.json";
+    std::error_code error;
+    if (settings.imageSuffix != defaults.imageSuffix || settings.labelSuffix != defaults.labelSuffix ||
+        !fs::is_regular_file(file, error))
+        return settings;
+    const Json json = Json::parse(readTextFile(file), nullptr, false);
+    if (!json.is_object() || !json.contains("file_ending") || !json["file_ending"].is_string()) return settings;
+    DataSettings result = settings;
+    result.labelSuffix = json["file_ending"].get<std::string>();
+    result.imageSuffix = "_0000" + result.labelSuffix;
+    return result;
+}
+
+Dataset discoverDataset(const DataSettings& given) {
+    const DataSettings settings = withDatasetEnding(given);
     if (settings.root.empty()) throw UsageError("data.root is empty: give the folder with the cases");
     std::error_code error;
     if (!fs::exists(settings.root, error))

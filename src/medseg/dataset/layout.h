@@ -2,6 +2,7 @@
 #pragma once
 
 #include <filesystem>
+#include <map>
 #include <string>
 #include <utility>
 #include <vector>
@@ -35,6 +36,17 @@ struct Dataset {
     /// value. Value 0 is background.
     std::vector<int> outputOfValue;
 };
+
+/// Cases with CASE/ct.nii.gz (or another image that the layout knows) below `root`, ascending; `root` itself may be the
+/// one case. Empty when there is none. Throws DataError when the folder cannot be listed.
+std::vector<Case> findCaseFolders(const std::filesystem::path& root);
+
+/// Names of the values 1 and above that a dataset.json gives (nnU-Net's "name": id and the older "id": name form).
+/// Throws DataError when it has none that can be read, or regions of several values.
+std::map<int, std::string> readDatasetLabels(const std::filesystem::path& file);
+
+/// The settings with the suffixes that root/dataset.json states as "file_ending", where they are left at their default.
+DataSettings withDatasetEnding(const DataSettings& settings);
 
 /// Finds the cases below settings.root. Only names are looked at, and dataset.json (nnU-Net's "name": id and the older
 /// "id": name form) or, without it, the label table in the first label file.

@@ -10,6 +10,7 @@
 #include "medseg/base/error.h"
 #include "medseg/base/files.h"
 #include "medseg/base/threads.h"
+#include "medseg/dataset/case_preview.h"
 #include "medseg/dataset/medsam_slices.h"
 #include "medseg/io/npy.h"
 #include "medseg/volume/voxel_types.h"
@@ -19,17 +20,9 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-constexpr std::int64_t kPreviewTiles = 6;
-constexpr std::int64_t kPreviewSide = 160;
 constexpr std::uint64_t kWorkingBytes = std::uint64_t{64} << 20;
 
-Volume<std::uint8_t> readByteLabels(const fs::path& path) {
-    StoredImage stored = readStoredImage(path);
-    if (auto* bytes = std::get_if<Volume<std::uint8_t>>(&stored.voxels); bytes != nullptr && !stored.header.hasScaling)
-        return std::move(*bytes);
-    if (stored.header.hasScaling)
-        stored.voxels = scaledToFloat(stored.voxels, stored.header.slope, stored.header.inter);
-    LabelMap labels = LabelMap::fromAny(stored.voxels, {}, path.string());
+Volume<std::uint8_t> asBytes(LabelMap labels, const fs::path& path) {
     return labels.visit([&](auto& voxels) -> Volume<std::uint8_t> {
         if constexpr (std::is_same_v<std::remove_cvref_t<decltype(voxels)>, Volume<std::uint8_t>>)
             return std::move(voxels);
@@ -38,6 +31,15 @@ Volume<std::uint8_t> readByteLabels(const fs::path& path) {
                             fmt::format("label {} is above 255, the largest that MedSAM's files hold",
                                         *std::max_element(voxels.data(), voxels.data() + voxels.voxelCount())));
     });
+}
+
+Volume<std::uint8_t> readByteLabels(const fs::path& path) {
+    StoredImage stored = readStoredImage(path);
+    if (auto* bytes = std::get_if<Volume<std::uint8_t>>(&stored.voxels); bytes != nullptr && !stored.header.hasScaling)
+        return std::move(*bytes);
+    if (stored.header.hasScaling)
+        stored.voxels = scaledToFloat(stored.voxels, stored.header.slope, stored.header.inter);
+    return asBytes(LabelMap::fromAny(stored.voxels, {}, path.string()), path);
 }
 
 /// Grid of `slices` of `geometry`, put one behind the other.
@@ -91,20 +93,15 @@ std::map<int, std::int64_t> countLabels(const Volume<std::uint8_t>& labels) {
     return present;
 }
 
+/// Slices as they lie in the files.
 CasePreview previewOf(const MedsamCase& prepared) {
-    const std::int64_t nx = prepared.images.nx(), ny = prepared.images.ny(), nz = prepared.images.nz();
-    const std::int64_t longer = std::max(nx, ny), side = std::min(longer, kPreviewSide);
-    CasePreview preview{
-        std::max<std::int64_t>(1, nx * side / longer), std::max<std::int64_t>(1, ny * side / longer), {}, {}};
-    const std::int64_t tiles = std::min(nz, kPreviewTiles);
-    for (std::int64_t tile = 0; tile < tiles; ++tile) {
-        const std::int64_t z = (2 * tile + 1) * nz / (2 * tiles);
-        for (std::int64_t y = 0; y < preview.height; ++y)
-            for (std::int64_t x = 0; x < preview.width; ++x) {
-                const std::int64_t voxel = prepared.images.index(x * nx / preview.width, y * ny / preview.height, z);
-                preview.gray.push_back(prepared.images.data()[voxel]);
-                preview.labels.push_back(prepared.labels.data()[voxel]);
-            }
+    CasePreview preview;
+    for (const std::int64_t z : previewTiles(prepared.images.nz())) {
+        const auto byteOf = [z](const Volume<std::uint8_t>& volume) {
+            return [&volume, z](std::int64_t row, std::int64_t column) { return volume(column, row, z); };
+        };
+        addPreviewTile(preview, prepared.images.ny(), prepared.images.nx(), byteOf(prepared.images),
+                       byteOf(prepared.labels));
     }
     return preview;
 }
@@ -120,7 +117,7 @@ Json describe(const MedsamCase& prepared) {
             {"labels", labels}};
 }
 
-Json parametersOf(const MedsamSettings& settings) {
+Json parametersOf(const MedsamSettings& settings, const LabelReader& reader) {
     Json json{{"modality", settings.modality}, {"anatomy", settings.anatomy}};
     if (settings.image.modality == Modality::Ct) {
         json["window_level"] = settings.image.window.level;
@@ -136,6 +133,7 @@ Json parametersOf(const MedsamSettings& settings) {
     json["dust_2d"] = rules.dust2d;
     json["connectivity_3d"] = static_cast<int>(rules.connectivity3d);
     json["connectivity_2d"] = static_cast<int>(rules.connectivity2d);
+    for (const Label& label : reader.structures().labels()) json["structures"].push_back(label.name);
     json["save_nii"] = settings.saveNii;
     json["npy"] = settings.npy;
     if (settings.npy) json["image_size"] = settings.imageSize;
@@ -146,17 +144,20 @@ std::string folderOf(const std::string& form, bool training) {
     return fmt::format("{}_{}", form == "litemedsam" ? "MedSAM" : "npz", training ? "train" : "test");
 }
 
-std::uint64_t memoryOf(const PipelineCase& item, const MedsamSettings& settings) {
-    const ImageHeader image = readImageHeader(item.inputs.at(0)), label = readImageHeader(item.inputs.at(1));
+std::uint64_t memoryOf(const PipelineCase& item, const MedsamSettings& settings, const LabelReader& reader) {
+    const ImageHeader image = readImageHeader(item.inputs.at(0));
     // Image and labels as stored, labels and image as bytes, and what slope and inter make of other modalities.
     const bool copies = settings.image.modality != Modality::Ct && image.hasScaling;
-    const std::uint64_t each = voxelTypeSize(image.storedType) + voxelTypeSize(label.storedType) + 2 + (copies ? 8 : 0);
+    const std::uint64_t each =
+        voxelTypeSize(image.storedType) + reader.voxelBytes(item.inputs.at(1)) + 2 + (copies ? 8 : 0);
     return static_cast<std::uint64_t>(image.geometry.voxelCount()) * each + kWorkingBytes;
 }
 
-CaseSummary writeCase(const PipelineCase& item, const MedsamSettings& settings, const fs::path& folder) {
-    MedsamCase prepared = prepareMedsamCase(item.inputs.at(0), item.inputs.at(1), settings);
+CaseSummary writeCase(const PipelineCase& item, const MedsamSettings& settings, const LabelReader& reader,
+                      const fs::path& folder) {
+    MedsamCase prepared = prepareMedsamCase(item.inputs.at(0), item.inputs.at(1), settings, reader);
     CaseSummary summary;
+    if (prepared.overlapping > 0) summary.warning = overlapWarning(prepared.overlapping);
     if (prepared.wrappedTumors > 0)
         summary.warning = fmt::format("{} tumours have labels above 255, which wrap around", prepared.wrappedTumors);
     summary.values = describe(prepared);
@@ -219,12 +220,13 @@ void checkMedsamSettings(const MedsamSettings& settings) {
         throw UsageError(fmt::format("tumour label {}: labels are 1 to 255", *settings.labels.tumorLabel));
 }
 
-MedsamCase prepareMedsamCase(const fs::path& imagePath, const fs::path& labelPath, const MedsamSettings& settings) {
+MedsamCase prepareMedsamCase(const fs::path& imagePath, const fs::path& labelPath, const MedsamSettings& settings,
+                             const LabelReader& reader) {
     MedsamImageRules rules = settings.image;
     rules.modality = modalityFromName(settings.modality);
     // A damaged or foreign grid is found before anything large is read.
     const ImageHeader header = readImageHeader(imagePath);
-    requireSameGeometry(header.geometry, imagePath.string(), readImageHeader(labelPath).geometry, labelPath.string());
+    reader.requireGrid(labelPath, header.geometry, imagePath);
     MedsamCase result{.images = {},
                       .labels = {},
                       .slices = {},
@@ -237,7 +239,14 @@ MedsamCase prepareMedsamCase(const fs::path& imagePath, const fs::path& labelPat
             image.emplace(readStoredImage(imagePath), rules);
             return;
         }
-        Volume<std::uint8_t> labels = readByteLabels(labelPath);
+        Volume<std::uint8_t> labels;
+        if (reader.readsMasks()) {
+            CaseLabels read = reader.read(labelPath, header.geometry, imagePath);
+            result.overlapping = read.overlapping;
+            labels = asBytes(std::move(read.map), labelPath);
+        } else {
+            labels = readByteLabels(labelPath);
+        }
         result.wrappedTumors = cleanMedsamLabels(labels, settings.labels);
         result.slices = labelledSlices(labels);
         if (!result.slices.empty()) result.labels = keepSlices(std::move(labels), result.slices);
@@ -277,16 +286,16 @@ std::vector<PipelineCase> medsamCases(const std::vector<ImageLabelPair>& pairs, 
     return cases;
 }
 
-CaseForm medsamForm(const MedsamSettings& settings) {
+CaseForm medsamForm(const MedsamSettings& settings, const LabelReader& reader) {
     checkMedsamSettings(settings);
     MedsamSettings resolved = settings;
     resolved.image.modality = modalityFromName(settings.modality);
     CaseForm form;
     form.name = resolved.form;
-    form.parameters = parametersOf(resolved);
-    form.memory = [resolved](const PipelineCase& item) { return memoryOf(item, resolved); };
-    form.process = [resolved](const PipelineCase& item, const fs::path& folder) {
-        return writeCase(item, resolved, folder);
+    form.parameters = parametersOf(resolved, reader);
+    form.memory = [resolved, reader](const PipelineCase& item) { return memoryOf(item, resolved, reader); };
+    form.process = [resolved, reader](const PipelineCase& item, const fs::path& folder) {
+        return writeCase(item, resolved, reader, folder);
     };
     return form;
 }

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "medseg/dataset/case_pipeline.h"
+#include "medseg/dataset/label_reader.h"
 #include "medseg/dataset/medsam_image.h"
 #include "medseg/dataset/medsam_labels.h"
 #include "medseg/dataset/medsam_pairs.h"
@@ -42,13 +43,14 @@ struct MedsamCase {
     Index3 size{};                     ///< of the original, voxels
     ByteScale scale;
     std::int64_t wrappedTumors = 0;  ///< tumours whose label did not fit into 255
+    std::int64_t overlapping = 0;    ///< voxels in more than one mask; the last one has them
 
     bool empty() const { return slices.empty(); }
 };
 
 /// Reads and prepares one case. Throws DataError: damaged files, labels that are no integers 0..255, grids that differ.
 MedsamCase prepareMedsamCase(const std::filesystem::path& image, const std::filesystem::path& label,
-                             const MedsamSettings& settings);
+                             const MedsamSettings& settings, const LabelReader& reader = {});
 
 /// Writes imgs and gts (uint8, z y x) and spacing (float64, x y z), compressed.
 void writeMedsamNpz(const std::filesystem::path& path, const MedsamCase& prepared);
@@ -62,6 +64,6 @@ std::vector<PipelineCase> medsamCases(const std::vector<ImageLabelPair>& pairs, 
 /// Writes npz_train/NAME.npz or npz_test/NAME.npz (LiteMedSAM: MedSAM_train, MedSAM_test), with saveNii NAME_img.nii.gz
 /// and NAME_gt.nii.gz in nii, with npy npy/imgs/NAME-000.npy and npy/gts/NAME-000.npy. A case without any label left
 /// writes nothing and warns.
-CaseForm medsamForm(const MedsamSettings& settings);
+CaseForm medsamForm(const MedsamSettings& settings, const LabelReader& reader = {});
 
 }  // namespace medseg

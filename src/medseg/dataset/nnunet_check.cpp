@@ -8,7 +8,8 @@
 #include "medseg/base/error.h"
 #include "medseg/base/files.h"
 #include "medseg/base/interrupt.h"
-#include "medseg/base/threads.h"
+#include "medseg/dataset/case_pipeline.h"
+#include "medseg/dataset/memory_budget.h"
 #include "medseg/dataset/nnunet_dataset.h"
 #include "medseg/io/image_file.h"
 
@@ -92,9 +93,18 @@ Lines checkCase(const NnunetCase& item, const std::set<int>& expected) {
     return faults;
 }
 
+/// nnU-Net predicts imagesTs, which may be missing; a case there needs all of its channels.
+void checkTestImages(const fs::path& root, const NnunetDescription& description, Lines& faults) {
+    if (std::error_code error; !fs::is_directory(root / "imagesTs", error)) return;
+    for (const NnunetCase& item : findNnunetCases(root, description, "imagesTs"))
+        for (const fs::path& file : item.channels)
+            if (!fs::exists(file))
+                faults.push_back(fmt::format("{}: is missing (a channel of test case {})", file.string(), item.id));
+}
+
 }  // namespace
 
-std::vector<std::string> checkNnunetDataset(const fs::path& root) {
+std::vector<std::string> checkNnunetDataset(const fs::path& root, std::uint64_t memory) {
     const fs::path file = root / "dataset.json";
     const NnunetDescription description = readNnunetDescription(file);
     const std::vector<NnunetCase> cases = findNnunetCases(root, description);
@@ -105,10 +115,13 @@ std::vector<std::string> checkNnunetDataset(const fs::path& root) {
         faults.push_back(fmt::format("{}: numTraining is {}, imagesTr holds {} cases", file.string(),
                                      description.numTraining, cases.size()));
     std::vector<Lines> found(cases.size());
-    parallelForEach(0, static_cast<std::int64_t>(cases.size()), [&](std::int64_t i) {
-        found[static_cast<std::size_t>(i)] = checkCase(cases[static_cast<std::size_t>(i)], expected);
+    MemoryBudget budget(memory);
+    forEachCase("check", cases.size(), [&](std::size_t i) {
+        const MemoryBudget::Share share(budget, nnunetCaseMemory(cases[i], 1));
+        found[i] = checkCase(cases[i], expected);
     });
     for (const Lines& lines : found) faults.insert(faults.end(), lines.begin(), lines.end());
+    checkTestImages(root, description, faults);
     return faults;
 }
 

@@ -89,8 +89,9 @@ void writeNnunetDescription(const fs::path& file, const NnunetDescription& descr
     writeTextFile(file, json.dump(4) + '\n');
 }
 
-std::vector<NnunetCase> findNnunetCases(const fs::path& root, const NnunetDescription& description) {
-    const fs::path folder = root / "imagesTr";
+std::vector<NnunetCase> findNnunetCases(const fs::path& root, const NnunetDescription& description,
+                                        const std::string& images) {
+    const fs::path folder = root / images;
     const std::size_t tail = description.fileEnding.size() + 5;  // _0000
     std::set<std::string> ids;
     std::error_code error;
@@ -108,6 +109,18 @@ std::vector<NnunetCase> findNnunetCases(const fs::path& root, const NnunetDescri
         cases.push_back(std::move(item));
     }
     return cases;
+}
+
+std::uint64_t nnunetCaseMemory(const NnunetCase& item, std::size_t channels) {
+    // As stored (up to 8 bytes), turned to float one channel at a time, and labels of up to 2 bytes, stored and read.
+    const std::uint64_t bytes = 12 + 4 * (channels - 1) + 10;
+    for (const fs::path& file : item.channels) {
+        try {
+            return static_cast<std::uint64_t>(readImageHeader(file).geometry.voxelCount()) * bytes;
+        } catch (const DataError&) {  // reported when the file itself is read
+        }
+    }
+    return 0;
 }
 
 }  // namespace medseg

@@ -10,6 +10,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "medseg/dataset/memory_budget.h"
 #include "medseg/volume/label_map.h"
 
 namespace medseg {
@@ -43,13 +44,21 @@ struct NnunetCase {
     std::filesystem::path label;
 };
 
-/// Cases in ascending id, found by imagesTr/ID_NNNN and labelsTr/ID. Throws DataError when imagesTr cannot be listed.
-std::vector<NnunetCase> findNnunetCases(const std::filesystem::path& root, const NnunetDescription& description);
+/// Cases in ascending id, found by `images`/ID_NNNN, with labelsTr/ID. Throws DataError when the folder cannot be
+/// listed.
+std::vector<NnunetCase> findNnunetCases(const std::filesystem::path& root, const NnunetDescription& description,
+                                        const std::string& images = "imagesTr");
+
+/// Bytes that reading the labels and `channels` channels of a case takes, from the first header that can be read; 0
+/// when none can.
+std::uint64_t nnunetCaseMemory(const NnunetCase& item, std::size_t channels);
 
 /// Everything that nnU-Net's own verification rejects, one line a fault; empty when all is well: number of cases,
-/// missing channels and labels, grids that differ, NaN, labels that are unexpected or not consecutive. Cases are
-/// checked in parallel; the lines are in case order. Throws DataError when dataset.json or imagesTr cannot be read.
-std::vector<std::string> checkNnunetDataset(const std::filesystem::path& root);
+/// missing channels and labels, grids that differ, NaN, labels that are unexpected or not consecutive; besides, missing
+/// channels in imagesTs. Cases are checked side by side, as many as `memory` bytes hold; the lines are in case order.
+/// Throws DataError when dataset.json or imagesTr cannot be read.
+std::vector<std::string> checkNnunetDataset(const std::filesystem::path& root,
+                                            std::uint64_t memory = availableMemoryShare());
 
 /// Statistics of one channel inside the foreground (label > 0).
 struct ForegroundStatistics {
@@ -68,9 +77,9 @@ struct NnunetFingerprint {
 ForegroundStatistics foregroundStatistics(std::vector<float> values);
 
 /// Every case counts with at most 1e7 / cases foreground voxels, evenly spaced (nnU-Net draws them at random, so that
-/// its figures differ from run to run). Memory: these samples and one case a thread. Throws DataError for damaged
-/// files.
-NnunetFingerprint nnunetFingerprint(const std::filesystem::path& root);
+/// its figures differ from run to run). Memory: these samples, and as many cases as `memory` bytes hold (at least one).
+/// Throws DataError for damaged files.
+NnunetFingerprint nnunetFingerprint(const std::filesystem::path& root, std::uint64_t memory = availableMemoryShare());
 /// dataset_fingerprint.json with nnU-Net's names.
 nlohmann::ordered_json toJson(const NnunetFingerprint& fingerprint);
 

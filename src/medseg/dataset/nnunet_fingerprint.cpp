@@ -5,7 +5,8 @@
 #include "medseg/base/error.h"
 #include "medseg/base/files.h"
 #include "medseg/base/interrupt.h"
-#include "medseg/base/threads.h"
+#include "medseg/dataset/case_pipeline.h"
+#include "medseg/dataset/memory_budget.h"
 #include "medseg/dataset/nnunet_dataset.h"
 #include "medseg/io/image_file.h"
 
@@ -101,16 +102,20 @@ ForegroundStatistics foregroundStatistics(std::vector<float> values) {
             .std = std::sqrt(squares / count)};
 }
 
-NnunetFingerprint nnunetFingerprint(const fs::path& root) {
+NnunetFingerprint nnunetFingerprint(const fs::path& root, std::uint64_t memory) {
     const NnunetDescription description = readNnunetDescription(root / "dataset.json");
     const std::vector<NnunetCase> cases = findNnunetCases(root, description);
     if (cases.empty()) throw DataError((root / "imagesTr").string(), "holds no cases");
     const auto count = static_cast<std::int64_t>(cases.size());
     const std::int64_t limit = std::max<std::int64_t>(1, kForegroundSamples / count);
     std::vector<CaseFigures> figures(cases.size());
-    parallelForEach(0, count, [&](std::int64_t i) {
-        figures[static_cast<std::size_t>(i)] = figuresOf(cases[static_cast<std::size_t>(i)], limit);
+    MemoryBudget budget(memory);
+    const auto problems = forEachCase("fingerprint", cases.size(), [&](std::size_t i) {
+        const MemoryBudget::Share share(budget, nnunetCaseMemory(cases[i], cases[i].channels.size()));
+        figures[i] = figuresOf(cases[i], limit);
     });
+    for (const std::string& problem : problems)
+        if (!problem.empty()) throw DataError(problem);
     NnunetFingerprint fingerprint;
     std::vector<float> relative;
     for (const CaseFigures& figure : figures) {

@@ -11,6 +11,8 @@
 #include "medseg/base/files.h"
 #include "medseg/base/interrupt.h"
 #include "medseg/base/threads.h"
+#include "medseg/dataset/case_preview.h"
+#include "medseg/dataset/form_cases.h"
 #include "medseg/dataset/npy_stream.h"
 #include "medseg/imaging/marching_cubes.h"
 #include "medseg/imaging/resample.h"
@@ -20,7 +22,6 @@
 namespace medseg {
 namespace {
 
-constexpr std::int64_t kPreviewTiles = 6;
 constexpr std::uint64_t kWorkingBytes = std::uint64_t{32} << 20;
 
 void requireFinite(const Volume<float>& image, const fs::path& path) {
@@ -33,8 +34,7 @@ void requireFinite(const Volume<float>& image, const fs::path& path) {
                                         i / image.nx() % image.ny(), i / (image.nx() * image.ny()), voxels[i]));
 }
 
-Volume<std::uint8_t> readLabels(const fs::path& path, int classes) {
-    const LabelMap labels = readLabelMap(path);
+Volume<std::uint8_t> checkedLabels(const LabelMap& labels, const fs::path& path, int classes) {
     const std::vector<std::int64_t> counts = labels.countVoxels();
     if (counts.size() <= 1)
         throw DataError(path.string(), "holds no label: every voxel is background, so there is no surface to learn");
@@ -101,30 +101,43 @@ std::vector<SlicePlace> chooseSlices(const Sam3dVolume& volume, const Sam3dSetti
     return places;
 }
 
-/// Evenly spaced slices across the last of the axes.
+/// Evenly spaced slices across the last of the axes, as they lie in the files.
 CasePreview previewOf(const Sam3dVolume& volume, const std::vector<SlicePlace>& places) {
-    CasePreview preview;
     std::vector<SlicePlace> candidates;
     for (const SlicePlace& place : places)
         if (place.axis == places.back().axis) candidates.push_back(place);
-    const auto count = static_cast<std::int64_t>(candidates.size());
-    const auto [low, high] = std::minmax_element(volume.image.voxels().begin(), volume.image.voxels().end());
-    const float offset = *low, scale = *high > *low ? 255.0F / (*high - *low) : 0.0F;
-    for (std::int64_t tile = 0; tile < std::min(count, kPreviewTiles); ++tile) {
-        const SlicePlace& place = candidates[static_cast<std::size_t>(tile * count / std::min(count, kPreviewTiles))];
+    const ValueRange range = previewRange(volume.image.voxels());
+    CasePreview preview;
+    for (const std::int64_t tile : previewTiles(static_cast<std::int64_t>(candidates.size()))) {
+        const SlicePlace& place = candidates[static_cast<std::size_t>(tile)];
         const Sam3dSlice slice = sam3dSlice(volume, place.axis, place.index, PointmapRule::Exact);
-        preview.width = slice.width;
-        preview.height = slice.height;
-        for (const float value : slice.image)
-            preview.gray.push_back(static_cast<std::uint8_t>((value - offset) * scale));
-        preview.labels.insert(preview.labels.end(), slice.mask.begin(), slice.mask.end());
+        const auto pixel = [&](std::int64_t row, std::int64_t column) {
+            return static_cast<std::size_t>(row * slice.width + column);
+        };
+        addPreviewTile(
+            preview, slice.height, slice.width,
+            [&](std::int64_t row, std::int64_t column) { return previewByte(slice.image[pixel(row, column)], range); },
+            [&](std::int64_t row, std::int64_t column) { return slice.mask[pixel(row, column)]; });
     }
     return preview;
 }
 
-CaseSummary writeCase(const PipelineCase& item, const Sam3dSettings& settings, const fs::path& folder,
-                      const fs::path& output) {
-    const Sam3dVolume volume = readSam3dVolume(item.inputs.at(0), item.inputs.at(1), settings);
+nlohmann::ordered_json describe(const Sam3dVolume& volume, const std::vector<std::int64_t>& counts,
+                                const std::vector<SlicePlace>& places, const Sam3dSettings& settings) {
+    nlohmann::ordered_json values{{"size", volume.size()}};
+    values["slices"] = nlohmann::ordered_json::object();
+    for (const int axis : settings.axes) values["slices"][std::to_string(axis)] = nlohmann::ordered_json::array();
+    for (const SlicePlace& place : places) values["slices"][std::to_string(place.axis)].push_back(place.index);
+    values["labels"] = nlohmann::ordered_json::object();
+    for (std::size_t label = 1; label < counts.size(); ++label)
+        if (counts[label] > 0) values["labels"][std::to_string(label)] = counts[label];
+    return values;
+}
+
+CaseSummary writeCase(const PipelineCase& item, const Sam3dSettings& settings, const LabelReader& reader,
+                      const fs::path& folder, const fs::path& output) {
+    std::int64_t overlapping = 0;
+    const Sam3dVolume volume = readSam3dVolume(item.inputs.at(0), item.inputs.at(1), settings, reader, &overlapping);
     const std::vector<std::int64_t> counts = countClasses(volume.labels);
     const std::string distances = item.id + "_sdf.npy", distancePath = (output / distances).string();
     writeDistances(folder / distances, volume, settings);
@@ -137,36 +150,37 @@ CaseSummary writeCase(const PipelineCase& item, const Sam3dSettings& settings, c
                         sam3dSlice(volume, axis, index, settings.pointmap), affine, distancePath);
     });
     CaseSummary summary;
-    const Index3 size = volume.size();
-    summary.values["size"] = size;
-    summary.values["slices"] = places.size();
-    summary.values["voxels"] = std::vector<std::int64_t>(counts.begin(), counts.begin() + settings.classes + 1);
+    summary.values = describe(volume, counts, places, settings);
     if (settings.meshes) summary.values["meshes"] = writeSurfaces(folder / "meshes", item.id, volume, counts, settings);
+    std::vector<std::string> warnings;
+    if (overlapping > 0) warnings.push_back(overlapWarning(overlapping));
     std::vector<int> absent;
     for (int label = 1; label <= settings.classes; ++label)
         if (counts[static_cast<std::size_t>(label)] == 0) absent.push_back(label);
     if (places.empty())
-        summary.warning = fmt::format("{}: no slice reaches {} of foreground", item.id, settings.minForeground);
+        warnings.push_back(fmt::format("no slice reaches {} of foreground", settings.minForeground));
     else
         summary.preview = previewOf(volume, places);
     if (!absent.empty())
-        summary.warning +=
-            fmt::format("{}{}: label {} does not occur: its distance is {} everywhere",
-                        summary.warning.empty() ? "" : "; ", item.id, fmt::join(absent, ", "), kSam3dNoSurface);
+        warnings.push_back(fmt::format("label {} does not occur: its distance is {} everywhere",
+                                       fmt::join(absent, ", "), kSam3dNoSurface));
+    summary.warning = fmt::format("{}", fmt::join(warnings, "; "));
     return summary;
 }
 
-nlohmann::ordered_json parametersOf(const Sam3dSettings& settings, const fs::path& output) {
-    return {{"classes", settings.classes},
-            {"spacing", settings.spacing},
-            {"axes", settings.axes},
-            {"min_foreground", settings.minForeground},
-            {"meshes", settings.meshes},
-            {"min_mesh_voxels", settings.minMeshVoxels},
-            {"close_surfaces", settings.closeSurfaces},
-            {"distance_unit", settings.distanceUnit == DistanceUnit::Voxel ? "voxel" : "mm"},
-            {"legacy_pointmap", settings.pointmap == PointmapRule::Legacy},
-            {"output", output.string()}};
+nlohmann::ordered_json parametersOf(const Sam3dSettings& settings, const LabelReader& reader, const fs::path& output) {
+    nlohmann::ordered_json json{{"classes", settings.classes},
+                                {"spacing", settings.spacing},
+                                {"axes", settings.axes},
+                                {"min_foreground", settings.minForeground},
+                                {"meshes", settings.meshes},
+                                {"min_mesh_voxels", settings.minMeshVoxels},
+                                {"close_surfaces", settings.closeSurfaces},
+                                {"distance_unit", settings.distanceUnit == DistanceUnit::Voxel ? "voxel" : "mm"},
+                                {"legacy_pointmap", settings.pointmap == PointmapRule::Legacy},
+                                {"output", output.string()}};
+    for (const Label& label : reader.structures().labels()) json["structures"].push_back(label.name);
+    return json;
 }
 
 /// Image, labels, their turned copies and a distance volume, before or after resampling.
@@ -177,16 +191,6 @@ std::uint64_t memoryOf(const PipelineCase& item, const Sam3dSettings& settings) 
                               : stored;
     return static_cast<std::uint64_t>(stored.voxelCount()) * 14 + static_cast<std::uint64_t>(grid.voxelCount()) * 20 +
            kWorkingBytes;
-}
-
-std::vector<fs::path> sortedFiles(const fs::path& folder) {
-    std::vector<fs::path> files;
-    std::error_code error;
-    for (fs::directory_iterator it(folder, error), end; !error && it != end; it.increment(error))
-        files.push_back(it->path());
-    if (error) throw DataError(folder.string(), "cannot be listed: " + error.message());
-    std::sort(files.begin(), files.end());
-    return files;
 }
 
 }  // namespace
@@ -205,9 +209,10 @@ void checkSam3dSettings(const Sam3dSettings& settings) {
     if (std::adjacent_find(axes.begin(), axes.end()) != axes.end()) throw UsageError("an axis is given twice");
 }
 
-Sam3dVolume readSam3dVolume(const fs::path& imagePath, const fs::path& labelPath, const Sam3dSettings& settings) {
+Sam3dVolume readSam3dVolume(const fs::path& imagePath, const fs::path& labelPath, const Sam3dSettings& settings,
+                            const LabelReader& reader, std::int64_t* overlapping) {
     const Geometry grid = readImageHeader(imagePath).geometry;
-    requireSameGeometry(grid, imagePath.string(), readImageHeader(labelPath).geometry, labelPath.string());
+    reader.requireGrid(labelPath, grid, imagePath);
     Volume<float> image;
     Volume<std::uint8_t> labels;
     parallelForEach(0, 2, [&](std::int64_t part) {
@@ -215,7 +220,9 @@ Sam3dVolume readSam3dVolume(const fs::path& imagePath, const fs::path& labelPath
             image = readImage(imagePath);
             requireFinite(image, imagePath);
         } else {
-            labels = readLabels(labelPath, settings.classes);
+            const CaseLabels read = reader.read(labelPath, grid, imagePath);
+            if (overlapping != nullptr) *overlapping = read.overlapping;
+            labels = checkedLabels(read.map, labelPath, settings.classes);
         }
     });
     if (settings.spacing == 0 || hasSpacing(grid, settings.spacing)) return turnedVolume(image, labels);
@@ -223,49 +230,22 @@ Sam3dVolume readSam3dVolume(const fs::path& imagePath, const fs::path& labelPath
     return turnedVolume(resampleTo(image, target, Interpolation::Linear), resampleLabels(labels, target));
 }
 
-std::vector<PipelineCase> findSam3dCases(const fs::path& root, std::vector<CaseFailure>& problems) {
-    constexpr std::string_view kMark = "-image";
-    std::vector<PipelineCase> cases;
-    const auto search = [&](const fs::path& folder) {
-        for (const fs::path& file : sortedFiles(folder)) {
-            const std::string stem = imageStem(file), name = file.filename().string();
-            if (!isImageName(file) || !stem.ends_with(kMark) || name.starts_with('.')) continue;
-            const std::string start = stem.substr(0, stem.size() - kMark.size()), ending = name.substr(stem.size());
-            const fs::path label = folder / (start + "-label" + ending);
-            std::string id = start + ending;
-            if (endsWithIgnoringCase(id, ".gz")) id.resize(id.size() - 3);
-            if (fs::exists(label))
-                cases.push_back({id, {file, label}});
-            else
-                problems.push_back({id, fmt::format("{}: has no label {}", file.string(), label.filename().string())});
-        }
-    };
-    search(root);
-    for (const fs::path& entry : sortedFiles(root))
-        if (fs::is_directory(entry) && !entry.filename().string().starts_with('.')) search(entry);
-    if (cases.empty())
-        throw DataError(root.string(),
-                        "holds no cases: looked for *-image.nii.gz with *-label.nii.gz, here and one "
-                        "folder down");
-    std::sort(cases.begin(), cases.end(), [](const auto& a, const auto& b) { return a.id < b.id; });
-    return cases;
-}
-
 std::vector<PipelineCase> sam3dCases(const std::vector<ImageLabelPair>& pairs) {
     std::vector<PipelineCase> cases;
-    for (const ImageLabelPair& pair : pairs) cases.push_back({pair.id + ".nii", {pair.image, pair.label}});
+    for (const ImageLabelPair& pair : pairs)
+        cases.push_back({pair.id + endingWithoutGz(pair.image), {pair.image, pair.label}});
     return cases;
 }
 
-CaseForm sam3dForm(const Sam3dSettings& settings, const fs::path& output) {
+CaseForm sam3dForm(const Sam3dSettings& settings, const fs::path& output, const LabelReader& reader) {
     checkSam3dSettings(settings);
     const fs::path place = fs::absolute(output).lexically_normal();
     CaseForm form;
     form.name = "sam3d";
-    form.parameters = parametersOf(settings, place);
+    form.parameters = parametersOf(settings, reader, place);
     form.memory = [settings](const PipelineCase& item) { return memoryOf(item, settings); };
-    form.process = [settings, place](const PipelineCase& item, const fs::path& folder) {
-        return writeCase(item, settings, folder, place);
+    form.process = [settings, reader, place](const PipelineCase& item, const fs::path& folder) {
+        return writeCase(item, settings, reader, folder, place);
     };
     return form;
 }

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "medseg/dataset/case_pipeline.h"
+#include "medseg/dataset/label_reader.h"
 #include "medseg/dataset/medsam_pairs.h"
 #include "medseg/dataset/sam3d_slices.h"
 #include "medseg/dataset/sam3d_volume.h"
@@ -30,20 +31,18 @@ void checkSam3dSettings(const Sam3dSettings& settings);
 
 /// Reads a case, checks it and brings it onto the isotropic grid: the image by trilinear interpolation, labels by the
 /// nearest voxel. A grid that already has the spacing is kept. Throws DataError naming the file: damaged files, grids
-/// that differ, NaN or infinite intensities, no foreground at all, labels above `classes`.
+/// that differ, NaN or infinite intensities, no foreground at all, labels above `classes`. `overlapping` receives the
+/// number of voxels that lie in several masks.
 Sam3dVolume readSam3dVolume(const std::filesystem::path& image, const std::filesystem::path& label,
-                            const Sam3dSettings& settings);
+                            const Sam3dSettings& settings, const LabelReader& reader = {},
+                            std::int64_t* overlapping = nullptr);
 
-/// Cases named CASE-image.nii.gz with CASE-label.nii.gz in `root` or in its folders (any image ending), ascending. Ids
-/// are the image's file name without "-image" and ".gz": "s0001.nii". An image without its label goes to `problems`.
-/// Throws DataError when there is no case.
-std::vector<PipelineCase> findSam3dCases(const std::filesystem::path& root, std::vector<CaseFailure>& problems);
-/// Cases from two folders; ids "ID.nii".
+/// The pairs as cases. Ids are those of the scripts: CASE with the ending of the image without ".gz", "s0001.nii".
 std::vector<PipelineCase> sam3dCases(const std::vector<ImageLabelPair>& pairs);
 
 /// Writes ID_axisA_sliceNNNN.npz, ID_sdf.npy (float32: classes, i, j, k) and meshes/ID_classC.obj. `output` is the
 /// folder where the files will lie, which the slices name as gt_sdf_path. A class that does not occur gets the distance
 /// kSam3dNoSurface and a warning.
-CaseForm sam3dForm(const Sam3dSettings& settings, const std::filesystem::path& output);
+CaseForm sam3dForm(const Sam3dSettings& settings, const std::filesystem::path& output, const LabelReader& reader = {});
 
 }  // namespace medseg

@@ -13,6 +13,7 @@
 #include "medseg/dataset/phantom_files.h"
 #include "medseg/dataset/preparation.h"
 #include "medseg/nn/network_module.h"
+#include "medseg/pipeline/form_preparation.h"
 #include "medseg/pipeline/held_out_slices.h"
 #include "medseg/pipeline/run_report.h"
 #include "medseg/pipeline/stages_record.h"
@@ -30,7 +31,7 @@ std::vector<std::string> sectionsOf(Stage stage) {
         case Stage::Generate:
             return {"phantom"};
         case Stage::Prepare:
-            return {"data", "prepare"};
+            return {"data", "prepare", "prepare_medsam", "prepare_sam3d", "prepare_nnunet"};
         case Stage::Train:
             return {"data", "model", "train", "augmentation"};
         case Stage::Predict:
@@ -49,7 +50,7 @@ fs::path proofOf(Stage stage, const RunFolders& folders, const Recipe& recipe) {
         case Stage::Generate:
             return recipe.data.root;
         case Stage::Prepare:
-            return folders.cache / "cache.json";
+            return folders.cache / (recipe.prepare.form == "slices" ? "cache.json" : "manifest.json");
         case Stage::Train:
             return folders.model / "latest.pth";
         case Stage::Predict:
@@ -60,6 +61,14 @@ fs::path proofOf(Stage stage, const RunFolders& folders, const Recipe& recipe) {
             return folders.report;
     }
     return {};
+}
+
+/// All stages; of a form that no network of medseg trains on, those up to preparation.
+std::vector<Stage> stagesOf(const Recipe& recipe) {
+    if (recipe.prepare.form == "slices") return {kAllStages.begin(), kAllStages.end()};
+    logInfo("prepare.form {}: prepared for another trainer, so that training and later stages are left out",
+            recipe.prepare.form);
+    return {Stage::Generate, Stage::Prepare};
 }
 
 }  // namespace
@@ -93,7 +102,7 @@ Pipeline::Pipeline(Recipe recipe) : recipe_(std::move(recipe)), folders_(recipe_
 }
 
 void Pipeline::run(std::vector<Stage> stages, bool force) {
-    if (stages.empty()) stages.assign(kAllStages.begin(), kAllStages.end());
+    if (stages.empty()) stages = stagesOf(recipe_);
     createDirectories(folders_.root);
     writeTextFile(folders_.root / "recipe.yaml", recipeToYaml(recipe_));
     for (const Stage stage : stages) {
@@ -156,6 +165,12 @@ void Pipeline::generate() {
 }
 
 void Pipeline::prepare() {
+    if (recipe_.prepare.form != "slices") {
+        const FormOutcome outcome = prepareForm(recipe_, folders_.cache);
+        logInfo("{} cases prepared, {} reused, {} files in {}", outcome.prepared, outcome.reused, outcome.files,
+                folders_.cache.string());
+        return outcome.throwIfFailed();
+    }
     const Dataset dataset = discoverDataset(recipe_.data);
     const PreparationResult result = prepareSlices(dataset, recipe_.prepare, folders_.cache);
     logInfo("{} cases prepared, {} reused, {} slices in {}", result.prepared, result.reused, result.slices,
@@ -168,6 +183,9 @@ void Pipeline::prepare() {
 }
 
 void Pipeline::train() {
+    if (recipe_.prepare.form != "slices")
+        throw UsageError(
+            fmt::format("prepare.form {}: the U-Net trains on prepare.form: slices", recipe_.prepare.form));
     trainInto(recipe_, folders_.model, fingerprint(Stage::Train));
 }
 

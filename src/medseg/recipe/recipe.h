@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "medseg/recipe/prepare_forms.h"
 #include "medseg/recipe/settings.h"
 
 namespace medseg {
@@ -17,6 +18,9 @@ struct Recipe {
     PhantomSectionSettings phantom;
     DataSettings data;
     PrepareSettings prepare;
+    PrepareMedsamSettings prepareMedsam;
+    PrepareSam3dSettings prepareSam3d;
+    PrepareNnunetSettings prepareNnunet;
     ModelSettings model;
     TrainSettings train;
     AugmentationSettings augmentation;

@@ -83,6 +83,7 @@ void visitFields(Visitor&& field, DataSettings& s) {
 
 /// How volumes become training slices.
 struct PrepareSettings {
+    std::string form = "slices";
     std::array<double, 2> window{-200, 300};
     std::array<int, 2> imageSize{256, 256};
     std::string axis = "axial";
@@ -92,6 +93,9 @@ struct PrepareSettings {
 
 template <typename Visitor>
 void visitFields(Visitor&& field, PrepareSettings& s) {
+    field("form", s.form,
+          "what to write: the U-Net's slices (the keys of this section), or a form with its own section",
+          oneOf({"slices", "medsam", "medsam2", "litemedsam", "sam3d", "nnunet"}));
     field("window", s.window, "HU range mapped to [0, 1], clipped outside", Allowed{});
     field("image_size", s.imageSize, "height and width of the network's input, pixels", between(16, 4096));
     field("axis", s.axis, "plane of the slices", oneOf({"axial", "coronal", "sagittal"}));

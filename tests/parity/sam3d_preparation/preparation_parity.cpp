@@ -6,6 +6,7 @@
 
 #include "fixtures.h"
 #include "medseg/base/files.h"
+#include "medseg/dataset/form_cases.h"
 #include "medseg/dataset/sam3d_preparation.h"
 #include "medseg/imaging/marching_cubes.h"
 #include "medseg/imaging/mesh.h"
@@ -27,7 +28,7 @@ class Sam3dPreparation : public testing::Test {
         settings_.axes = hyper("axes").get<std::vector<int>>();
         settings_.minForeground = hyper("min_foreground_ratio");
         std::vector<CaseFailure> problems;
-        for (const PipelineCase& item : findSam3dCases(folder(), problems))
+        for (const PipelineCase& item : sam3dCases(findMarkedPairs(folder(), problems)))
             if (item.id == hyper("case_id")) case_ = item;
         ASSERT_EQ(case_.id, hyper("case_id").get<std::string>());
         volume_ = readSam3dVolume(case_.inputs[0], case_.inputs[1], settings_);
