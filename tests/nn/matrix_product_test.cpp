@@ -4,6 +4,7 @@
 #include <vector>
 
 #include <gtest/gtest.h>
+#include <omp.h>
 
 namespace medseg {
 namespace {
@@ -186,6 +187,27 @@ INSTANTIATE_TEST_SUITE_P(Shapes, RelativePositionAttention,
                          ::testing::Values(GridCase{4, 3, 196, 14, 14, 64}, GridCase{1, 2, 1024, 32, 32, 64},
                                            GridCase{1, 2, 60, 6, 10, 16}, GridCase{2, 1, 5, 1, 40, 24},
                                            GridCase{1, 1, 3, 9, 1, 80}));
+
+TEST(MatrixProducts, DoNotDependOnTheNumberOfThreads) {
+    torch::manual_seed(11);
+    const Tensors inputs = leaves({{3, 196, 96}, {288, 96}, {288}, {3, 2, 196, 14}, {3, 2, 196, 14}});
+    const auto resultsWith = [&](int threads) {
+        ::omp_set_num_threads(threads);
+        const auto parts =
+            linearProduct(inputs[0], inputs[1], inputs[2]).view({3, 196, 3, 2, 48}).permute({2, 0, 3, 1, 4});
+        const auto y = relativePositionAttention(parts[0], parts[1], parts[2], 0.2, inputs[3], inputs[4]);
+        Tensors results = torch::autograd::grad({y.square().sum()}, inputs);
+        results.push_back(y.detach());
+        return results;
+    };
+    const int before = ::omp_get_max_threads();
+    const Tensors one = resultsWith(1), two = resultsWith(2), three = resultsWith(3);
+    ::omp_set_num_threads(before);
+    for (std::size_t i = 0; i < one.size(); ++i) {
+        EXPECT_TRUE(torch::equal(one[i], two[i])) << i;
+        EXPECT_TRUE(torch::equal(one[i], three[i])) << i;
+    }
+}
 
 }  // namespace
 }  // namespace medseg
