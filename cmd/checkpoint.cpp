@@ -80,19 +80,34 @@ Run declareConvert(CLI::App& app) {
     };
 }
 
+/// A model and the slices it was trained on.
+struct TrainedModel {
+    std::string model;
+    std::string cache;
+};
+
+void declareTrainedModel(CLI::App& app, TrainedModel& options) {
+    app.add_option("model", options.model, "Model folder (its best.pth) or a .pth that medseg trained")
+        ->required()
+        ->type_name("MODEL");
+    app.add_option("--cache", options.cache,
+                   "Slice cache that the model was trained on (default: cache beside the model folder)")
+        ->type_name("DIR");
+}
+
+std::filesystem::path cacheOf(const TrainedModel& options) {
+    if (!options.cache.empty()) return options.cache;
+    const std::filesystem::path model(options.model);
+    const auto folder = std::filesystem::is_directory(model) ? model : model.parent_path();
+    return (folder / "..").lexically_normal() / "cache";
+}
+
 Run declareQuantize(CLI::App& app) {
-    struct Options {
-        std::string model;
-        std::string cache;
+    struct Options : TrainedModel {
         int slices = 64;
     };
     const auto options = std::make_shared<Options>();
-    app.add_option("model", options->model, "Model folder (its best.pth) or a .pth that medseg trained")
-        ->required()
-        ->type_name("MODEL");
-    app.add_option("--cache", options->cache,
-                   "Slice cache that the model was trained on (default: cache beside the model folder)")
-        ->type_name("DIR");
+    declareTrainedModel(app, *options);
     app.add_option("--slices", options->slices, "Training slices to calibrate on, spread evenly")
         ->check(CLI::Range(4, 100000))
         ->type_name("N");
@@ -103,12 +118,7 @@ Run declareQuantize(CLI::App& app) {
         QuantizeRequest request;
         request.model = options->model;
         request.slices = options->slices;
-        request.cache = options->cache;
-        if (request.cache.empty()) {
-            const std::filesystem::path model(options->model);
-            const auto folder = std::filesystem::is_directory(model) ? model : model.parent_path();
-            request.cache = (folder / "..").lexically_normal() / "cache";
-        }
+        request.cache = cacheOf(*options);
         const QuantizeOutcome outcome = loadNetworkModule().quantize(request);
         fmt::print("{}: calibrated on {} slices\n", outcome.file.string(), outcome.slices);
         return static_cast<int>(ExitCode::Done);
@@ -140,12 +150,29 @@ Run declareMergeLora(CLI::App& app) {
     };
 }
 
+Run declareThresholds(CLI::App& app) {
+    const auto options = std::make_shared<TrainedModel>();
+    declareTrainedModel(app, *options);
+    app.footer(
+        "For models with sigmoid outputs. Writes thresholds.json beside the checkpoint: for each structure the "
+        "threshold\n"
+        "with the highest Dice on the validation slices. Then: medseg predict --searched-thresholds ...\n\n"
+        "Example: medseg checkpoint thresholds out/unet117/model --cache out/unet117/cache");
+    return [options] {
+        const ThresholdOutcome outcome = loadNetworkModule().searchThresholds({options->model, cacheOf(*options)});
+        fmt::print("{}: {} validation slices, mean Dice {:.4f} -> {:.4f}\n", outcome.file.string(), outcome.slices,
+                   outcome.diceBefore, outcome.diceAfter);
+        return static_cast<int>(ExitCode::Done);
+    };
+}
+
 constexpr Action kActions[] = {
     {"inspect", "What a checkpoint is, and the names, shapes, types and statistics of its tensors", declareInspect},
     {"convert", "Write the weights alone to another format: wrappers and module. prefixes are stripped",
      declareConvert},
     {"quantize", "Calibrate a trained model for 8-bit prediction", declareQuantize},
     {"merge-lora", "Add low-rank adapters to the weights they were trained on", declareMergeLora},
+    {"thresholds", "Choose each structure's threshold on the validation slices", declareThresholds},
 };
 
 Run declareCheckpoint(CLI::App& app) {

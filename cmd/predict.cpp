@@ -95,6 +95,10 @@ std::function<int()> declare(CLI::App& app) {
            "Probability from which a pixel counts (sigmoid outputs), 0..1; below 0 = as the model's recipe says")
         ->check(CLI::Range(-1.0, 1.0))
         ->type_name("P");
+    app.add_flag("--searched-thresholds", request.segmenter.searchedThresholds,
+                 "Each structure's own threshold, as `medseg checkpoint thresholds` found it (of the first model)");
+    app.add_flag("--crf", request.crf,
+                 "Let the probabilities follow the edges of the image (dense CRF) before labels are chosen");
     LabelCleanup& cleanup = options->cleanup;
     const std::string cleaning = "Clean the labels (any of these options replaces the recipe's choice)";
     app.add_flag("--largest-component", cleanup.largestComponent,

@@ -17,6 +17,7 @@
 #include "medseg/report/overlay_files.h"
 #include "medseg/report/scene_html.h"
 #include "medseg/report/slice_overlay.h"
+#include "render_explain.h"
 
 namespace medseg::cli {
 namespace {
@@ -31,6 +32,7 @@ struct Options {
     int cases = 8;
     std::vector<std::string> overrides;
     int rows = 3, changes = 4;
+    ExplainOptions explain;
 };
 
 std::optional<Window> windowFrom(const std::string& text) {
@@ -127,6 +129,13 @@ void runAugmentations(const Options& options) {
     renderAugmentations(SliceCache(cache), recipe.augmentation, recipe.seed, options.rows, options.changes)
         .writePng(options.output);
     printPath(options.output);
+}
+
+void runExplanation(const Options& options) {
+    OverlayOptions overlay = options.overlay;
+    overlay.slice = sliceFrom(options.slice);
+    overlay.window = windowFrom(options.window);
+    runExplain(options.explain, options.image, overlay, options.output);
 }
 
 void runHtml(const Options& options) {
@@ -279,6 +288,18 @@ std::function<int()> declareRender(CLI::App& app) {
     changes.footer(
         "Example: medseg render augmentations recipe.yaml augmentations.png augmentation.elastic=0.03 "
         "augmentation.blur=1.5");
+
+    CLI::App& explain =
+        commands.add("explain", "Where a network looks for a structure, as heat over a slice (PNG)", runExplanation);
+    declareExplain(explain, options.explain);
+    explain.add_option("--image", options.image, "Image, or case folder with ct.nii.gz")->required()->type_name("PATH");
+    explain.add_option("--output", options.output, "Picture to write")->required()->type_name("FILE.png");
+    declareSlice(explain, options);
+    explain.add_option("--window", options.window, "Shown intensities, as in `medseg render overlay`")
+        ->type_name("WINDOW");
+    explain.footer(
+        "Without --slice: the slice on which the model finds most of the structure.\n\n"
+        "Example: medseg render explain liver --model out/unet117/model --image ct.nii.gz --output liver.png");
 
     CLI::App& page =
         commands.add("html", "Report of a run: curves, sortable tables, pictures, in one offline file (HTML)", runHtml);

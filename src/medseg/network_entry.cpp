@@ -6,11 +6,13 @@
 
 #include "medseg/base/error.h"
 #include "medseg/base/threads.h"
+#include "medseg/infer/explanation.h"
 #include "medseg/infer/prediction.h"
 #include "medseg/infer/slice_segmenter.h"
 #include "medseg/nn/network_module.h"
 #include "medseg/train/quantization.h"
 #include "medseg/train/segmentation_task.h"
+#include "medseg/train/threshold_search.h"
 #include "medseg/train/trainer.h"
 
 namespace medseg {
@@ -77,6 +79,14 @@ class TorchNetworkModule : public NetworkModule {
 
     QuantizeOutcome quantize(const QuantizeRequest& request) override {
         return translatingErrors([&] { return quantizeModel(request); });
+    }
+
+    ThresholdOutcome searchThresholds(const ThresholdRequest& request) override {
+        return translatingErrors([&] { return medseg::searchThresholds(request); });
+    }
+
+    ExplainOutcome explain(const ExplainRequest& request) override {
+        return translatingErrors([&] { return explainSlice(request); });
     }
 
     std::string describe() override {

@@ -76,6 +76,24 @@ for precision in fp32 int8; do
 done
 above "$(dice m25fp32 m25int8)" 0.9 || fail "2.5D: int8 differs from fp32: $(dice m25fp32 m25int8)"
 expect 3 'neighbours' "$MEDSEG" predict --model "$model" --model "$work/m25/model" --input "$image" --output "$work/x.nii.gz"
+
+# Thresholds of each structure from the validation slices: only for this state of the model, only for sigmoid outputs.
+expect 2 'checkpoint thresholds' "$MEDSEG" predict --model "$model" --input "$image" --output "$work/x.nii.gz" --searched-thresholds
+succeed "$MEDSEG" checkpoint thresholds "$model"
+read -r before after < <(sed 's/.*mean Dice \([0-9.]*\) -> \([0-9.]*\)/\1 \2/' "$work/stdout")
+above "$after" "$before" || fail "searched thresholds are worse on the slices they were chosen on: $before -> $after"
+predict searched --searched-thresholds
+cp "$model/thresholds.json" "$work/m8/model/"
+expect 3 'made for another best.pth' "$MEDSEG" predict --model "$work/m8/model" --input "$image" --output "$work/x.nii.gz" --searched-thresholds
+predict edges --crf
+
+# Where the network looks.
+for method in grad-cam occlusion; do
+    succeed "$MEDSEG" render explain liver --model "$model" --image "$image" --output "$work/$method.png" --method $method
+    [ -s "$work/$method.png" ] || fail "no picture by $method"
+done
+expect 2 'no structure "pancreas"' "$MEDSEG" render explain pancreas --model "$model" --image "$image" --output "$work/x.png"
+[ -e "$work/x.png" ] && fail "a failed explanation left a picture"
 [ -e "$work/x.nii.gz" ] && fail "a failed prediction left a file"
 no_leftovers "$work"
 echo passed

@@ -11,12 +11,14 @@
 namespace medseg {
 
 /// Turns the probabilities of one slice into labels of the slice's own size: probabilities are interpolated (bilinear,
-/// half-pixel centres), then each pixel takes its most probable structure: with sigmoid outputs if that reaches the
-/// threshold, with softmax outputs if background is not more probable. Structures that cannot win anywhere on the slice
-/// are skipped.
+/// half-pixel centres), then each pixel takes its most probable structure: with sigmoid outputs of those that reach
+/// their threshold, with softmax outputs if background is not more probable. Structures that cannot win anywhere on the
+/// slice are skipped.
 class LabelRestorer {
   public:
-    LabelRestorer(OutputKind output, double threshold) : output_(output), threshold_(threshold) {}
+    /// `thresholds`: one a channel with sigmoid outputs, else unused.
+    LabelRestorer(OutputKind output, std::vector<double> thresholds)
+        : output_(output), thresholds_(std::move(thresholds)) {}
 
     /// One structure's interpolated probabilities, x fastest.
     using PlaneSink = std::function<void(int structure, const float* values)>;
@@ -29,7 +31,7 @@ class LabelRestorer {
 
   private:
     OutputKind output_;
-    double threshold_;
+    std::vector<double> thresholds_;
 };
 
 }  // namespace medseg

@@ -9,6 +9,7 @@
 #include "medseg/base/logging.h"
 #include "medseg/base/progress.h"
 #include "medseg/dataset/slice_plan.h"
+#include "medseg/infer/crf_refinement.h"
 #include "medseg/infer/probability_spool.h"
 #include "medseg/io/image_file.h"
 
@@ -69,18 +70,19 @@ void predictFile(Segmenter& segmenter, const PredictRequest& request, const fs::
     Progress progress(input.filename().string(), slices, "slices");
     ProbabilitySink sink;
     std::unique_ptr<ProbabilitySpool> spool;
-    if (request.probabilities) {
-        spool = std::make_unique<ProbabilitySpool>(paths.probabilities, image.geometry(), segmenter.axis(),
-                                                   segmenter.labels());
+    if (request.probabilities || request.crf) {
+        const fs::path folder = request.probabilities ? paths.probabilities : fs::absolute(paths.labels).parent_path();
+        spool = std::make_unique<ProbabilitySpool>(folder, image.geometry(), segmenter.axis(), segmenter.labels());
         sink = [&](int structure, std::int64_t slice, const float* values) { spool->add(structure, slice, values); };
     }
     Volume<float> uncertainty;
     LabelMap labels = segmenter.segment(
         image, [&] { progress.advance(); }, sink, request.uncertainty ? &uncertainty : nullptr);
     progress.finish();
+    if (request.crf) labels = refineLabels(image, *spool, segmenter.labels(), segmenter.thresholds());
     if (request.cleanup) cleanLabels(labels, *request.cleanup);
     if (request.separate) writeMasks(labels, segmenter.labels(), paths.masks);
-    if (spool) spool->writeVolumes();
+    if (request.probabilities) spool->writeVolumes();
     if (request.uncertainty) writeImage(paths.uncertainty, AnyVolume(std::move(uncertainty)));
     // Last, so that its presence says that the case is complete.
     writeLabelMap(paths.labels, labels);

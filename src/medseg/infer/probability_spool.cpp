@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <unistd.h>
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 
@@ -44,21 +45,28 @@ void ProbabilitySpool::add(int structure, std::int64_t slice, const float* value
     present_[structure][slice] = true;
 }
 
-void ProbabilitySpool::writeVolumes() {
+bool ProbabilitySpool::has(int structure) const {
+    const auto& slices = present_[static_cast<std::size_t>(structure)];
+    return std::find(slices.begin(), slices.end(), true) != slices.end();
+}
+
+Volume<float> ProbabilitySpool::volume(int structure) const {
     std::vector<float> plane(static_cast<std::size_t>(plan_.height * plan_.width));
     const auto bytes = plane.size() * sizeof(float);
-    for (const Label& label : labels_.labels()) {
-        Volume<float> volume(geometry_, 0.0f);
-        for (std::int64_t slice = 0; slice < plan_.count; ++slice) {
-            if (!present_[label.id][slice]) continue;
-            if (::pread(descriptor_, plane.data(), bytes, static_cast<off_t>(offsetOf(label.id, slice))) !=
-                static_cast<ssize_t>(bytes))
-                throw WorkError(folder_.string(),
-                                fmt::format("cannot read back probabilities: {}", std::strerror(errno)));
-            plan_.scatter(plane.data(), slice, volume.data());
-        }
-        writeImage(folder_ / (label.name + ".nii.gz"), AnyVolume(std::move(volume)));
+    Volume<float> volume(geometry_, 0.0f);
+    for (std::int64_t slice = 0; slice < plan_.count; ++slice) {
+        if (!present_[structure][slice]) continue;
+        if (::pread(descriptor_, plane.data(), bytes, static_cast<off_t>(offsetOf(structure, slice))) !=
+            static_cast<ssize_t>(bytes))
+            throw WorkError(folder_.string(), fmt::format("cannot read back probabilities: {}", std::strerror(errno)));
+        plan_.scatter(plane.data(), slice, volume.data());
     }
+    return volume;
+}
+
+void ProbabilitySpool::writeVolumes() const {
+    for (const Label& label : labels_.labels())
+        writeImage(folder_ / (label.name + ".nii.gz"), AnyVolume(volume(label.id)));
 }
 
 }  // namespace medseg

@@ -7,15 +7,15 @@
 
 #include "medseg/dataset/slice_plan.h"
 #include "medseg/volume/label_map.h"
+#include "medseg/volume/volume.h"
 
 namespace medseg {
 
-/// Collects probability slices in a nameless scratch file beside the output (float, only slices that arrive take disk
-/// space) and then writes one NIfTI volume per structure, one at a time: memory for a single volume whatever the number
-/// of structures.
+/// Collects probability slices in a nameless scratch file (float, only slices that arrive take disk space) and gives
+/// them back one structure at a time: memory for a single volume whatever the number of structures.
 class ProbabilitySpool {
   public:
-    /// `folder`: gets <structure>.nii.gz. Throws WorkError when it cannot be created.
+    /// `folder`: where the scratch file lies. Throws WorkError when it cannot be created.
     ProbabilitySpool(std::filesystem::path folder, const Geometry& geometry, SliceAxis axis, const LabelTable& labels);
     ~ProbabilitySpool();
     ProbabilitySpool(const ProbabilitySpool&) = delete;
@@ -23,8 +23,11 @@ class ProbabilitySpool {
 
     /// `values`: one canonical slice as SlicePlan orders it. Throws WorkError (full disk).
     void add(int structure, std::int64_t slice, const float* values);
-    /// Structures without any slice give a volume of zeros.
-    void writeVolumes();
+    bool has(int structure) const;
+    /// Zeros where no slice arrived. Throws WorkError.
+    Volume<float> volume(int structure) const;
+    /// Writes <structure>.nii.gz to the folder, for every structure.
+    void writeVolumes() const;
 
   private:
     std::uint64_t offsetOf(int structure, std::int64_t slice) const;

@@ -9,11 +9,11 @@
 #include "medseg/base/error.h"
 #include "medseg/base/interrupt.h"
 #include "medseg/base/threads.h"
-#include "medseg/dataset/preparation.h"
 #include "medseg/imaging/resize2d.h"
 #include "medseg/infer/label_restoration.h"
-#include "medseg/nn/coordinates.h"
+#include "medseg/infer/slice_batch.h"
 #include "medseg/nn/device.h"
+#include "medseg/nn/threshold_file.h"
 
 namespace medseg {
 namespace {
@@ -38,46 +38,28 @@ float pixelEntropy(const float* probability, std::int64_t channels, OutputKind o
     return result / std::log(static_cast<float>(channels));
 }
 
+std::vector<double> thresholdsFor(const LoadedModel& model, const SegmenterOptions& options) {
+    if (outputKindOf(model.recipe.model) == OutputKind::Softmax) return {};
+    if (options.searchedThresholds) return readThresholds(model.file, model.labels);
+    const double threshold = options.threshold >= 0 ? options.threshold : model.recipe.predict.threshold;
+    return std::vector<double>(model.labels.size(), threshold);
+}
+
 }  // namespace
 
 SliceSegmenter::SliceSegmenter(std::vector<LoadedModel> models, const SegmenterOptions& options)
     : recipe_(models.front().recipe),
       labels_(models.front().labels),
       batchSize_(options.batchSize > 0 ? options.batchSize : recipe_.predict.batchSize),
-      threshold_(options.threshold >= 0 ? options.threshold : recipe_.predict.threshold),
+      thresholds_(thresholdsFor(models.front(), options)),
       ensemble_(std::make_unique<SliceEnsemble>(models, deviceFromName(options.device),
                                                 precisionFromName(options.precision), batchSize_, options.mirror)) {}
-
-torch::Tensor SliceSegmenter::prepareBatch(const Volume<float>& image, std::int64_t firstSlice,
-                                           std::int64_t count) const {
-    const SliceFormat format = sliceFormatFrom(recipe_.prepare, labels_);
-    const SlicePlan plan = SlicePlan::of(image.geometry(), format.axis);
-    const std::int64_t neighbours = recipe_.model.neighbours, channels = 2 * neighbours + 1;
-    auto batch = torch::empty({count, channels, format.height, format.width});
-    float* target = batch.data_ptr<float>();
-    // Each source slice is prepared once and copied to every place where it is a slice or a neighbour.
-    parallelForEach(firstSlice - neighbours, firstSlice + count + neighbours, [&](std::int64_t slice) {
-        std::vector<float> plane(static_cast<std::size_t>(plan.height * plan.width));
-        plan.gather(image.data(), std::clamp<std::int64_t>(slice, 0, plan.count - 1), plane.data());
-        std::vector<float> prepared(static_cast<std::size_t>(format.pixelCount()));
-        prepareImagePlane(format, plan, plane, prepared.data());
-        for (std::int64_t channel = 0; channel < channels; ++channel) {
-            const std::int64_t place = slice - firstSlice - channel + neighbours;
-            if (place >= 0 && place < count)
-                std::copy(prepared.begin(), prepared.end(),
-                          target + (place * channels + channel) * format.pixelCount());
-        }
-    });
-    std::vector<float> positions;
-    for (std::int64_t i = 0; i < count; ++i) positions.push_back(slicePosition(firstSlice + i, plan.count));
-    return appendCoordinates(batch, recipe_.model.coordinates, positions).permute({0, 2, 3, 1}).contiguous();
-}
 
 void SliceSegmenter::restoreBatch(const torch::Tensor& probability, std::int64_t firstSlice,
                                   Volume<std::uint16_t>& labels, const ProbabilitySink& probabilities) const {
     const SlicePlan plan = SlicePlan::of(labels.geometry(), axis());
     const std::int64_t height = probability.size(1), width = probability.size(2), channels = probability.size(3);
-    const LabelRestorer restorer(outputKindOf(recipe_.model), threshold_);
+    const LabelRestorer restorer(outputKindOf(recipe_.model), thresholds_);
     const float* values = probability.data_ptr<float>();
     const auto restoreSlice = [&](std::int64_t i) {
         std::vector<std::uint16_t> plane(static_cast<std::size_t>(plan.height * plan.width));
@@ -122,7 +104,7 @@ LabelMap SliceSegmenter::segment(const Volume<float>& image, const std::function
     for (std::int64_t first = 0; first < slices; first += batchSize_) {
         throwIfInterrupted();
         const std::int64_t count = std::min(batchSize_, slices - first);
-        const auto batch = prepareBatch(image, first, count);
+        const auto batch = sliceBatch(image, recipe_, labels_, first, count);
         const auto start = std::chrono::steady_clock::now();
         const auto probability = ensemble_->probabilities(batch);
         networkSeconds_ += std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();

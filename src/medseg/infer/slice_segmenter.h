@@ -16,10 +16,10 @@ class SliceSegmenter : public Segmenter {
     LabelMap segment(const Volume<float>& image, const std::function<void()>& advance,
                      const ProbabilitySink& probabilities, Volume<float>* uncertainty) override;
     double networkSeconds() const override { return networkSeconds_; }
+    std::vector<double> thresholds() const override { return thresholds_; }
     SliceAxis axis() const override { return sliceAxisFromName(recipe_.prepare.axis); }
 
   private:
-    torch::Tensor prepareBatch(const Volume<float>& image, std::int64_t firstSlice, std::int64_t count) const;
     void restoreBatch(const torch::Tensor& probability, std::int64_t firstSlice, Volume<std::uint16_t>& labels,
                       const ProbabilitySink& probabilities) const;
     void restoreUncertainty(const torch::Tensor& probability, std::int64_t firstSlice,
@@ -28,7 +28,7 @@ class SliceSegmenter : public Segmenter {
     Recipe recipe_;
     LabelTable labels_;
     std::int64_t batchSize_;
-    double threshold_;
+    std::vector<double> thresholds_;  ///< one a structure; softmax: empty
     std::unique_ptr<SliceEnsemble> ensemble_;
     double networkSeconds_ = 0;
 };

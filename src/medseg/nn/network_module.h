@@ -38,6 +38,7 @@ struct SegmenterOptions {
     std::string device = "cpu";
     int batchSize = 0;                ///< slices at once; 0 = as the recipe says
     double threshold = -1;            ///< sigmoid outputs; below 0 = as the recipe says
+    bool searchedThresholds = false;  ///< the first model's thresholds.json instead of one threshold
     std::string precision = "fp32";   ///< fp32, bf16 or int8 (needs a calibrated model)
     std::vector<std::string> mirror;  ///< test-time mirroring along "x" and "y" of the slice
 };
@@ -54,6 +55,8 @@ class Segmenter {
     virtual const LabelTable& labels() const = 0;
     /// Across which axis the volume is cut: the order of slices in callbacks.
     virtual SliceAxis axis() const = 0;
+    /// One a structure: the probability from which it counts; empty with softmax outputs, where the most probable wins.
+    virtual std::vector<double> thresholds() const = 0;
     /// Seconds spent in the network so far.
     virtual double networkSeconds() const = 0;
     /// `image` in HU; the result has the image's geometry. `advance` is called after every slice. `uncertainty`, if
@@ -76,6 +79,7 @@ struct PredictRequest {
     bool outputIsFolder = false;
     bool separate = false;       ///< also CASE/<structure>.nii.gz (0/1), one per structure of the model
     bool probabilities = false;  ///< also CASE_probabilities/<structure>.nii.gz (float, 0..1)
+    bool crf = false;            ///< refine probabilities by the image's edges before labels are chosen
     bool uncertainty = false;    ///< also CASE_uncertainty.nii.gz (float, 0..1, see Segmenter::segment)
     bool skipExisting = false;   ///< leave inputs alone whose output exists
     SegmenterOptions segmenter;
@@ -102,6 +106,37 @@ struct QuantizeOutcome {
     int slices = 0;
 };
 
+struct ThresholdRequest {
+    std::filesystem::path model;
+    std::filesystem::path cache;  ///< slice cache that the model was trained on
+};
+
+struct ThresholdOutcome {
+    std::filesystem::path file;  ///< thresholds.json beside the checkpoint
+    int slices = 0;              ///< validation slices it was chosen on
+    double diceBefore = 0;       ///< mean over structures of the pooled Dice at the recipe's threshold
+    double diceAfter = 0;        ///< the same at the thresholds found
+};
+
+enum class ExplainMethod { GradCam, Occlusion };
+
+/// Where a slice network looks for one structure; see infer/explanation.h.
+struct ExplainRequest {
+    std::filesystem::path model;
+    const Volume<float>* image = nullptr;  ///< HU
+    std::string structure;
+    std::optional<std::int64_t> slice;  ///< voxel index along the axis across the slices; none: the largest area
+    ExplainMethod method = ExplainMethod::GradCam;
+};
+
+struct ExplainOutcome {
+    Volume<float> heat;   ///< 0..1, the strongest place 1; zero off the slice; the image's geometry
+    LabelMap prediction;  ///< the structure as predicted, on the slice only
+    SliceAxis axis = SliceAxis::Axial;
+    std::int64_t slice = 0;  ///< voxel index
+    double strongest = 0;    ///< heat before scaling; occlusion: the largest loss of probability, 0..1
+};
+
 /// What libmedseg_nn offers, free of torch types.
 class NetworkModule {
   public:
@@ -118,6 +153,10 @@ class NetworkModule {
     virtual PredictOutcome predict(const PredictRequest& request) = 0;
     /// Calibrates a model for 8-bit prediction (SegmenterOptions::precision "int8").
     virtual QuantizeOutcome quantize(const QuantizeRequest& request) = 0;
+    /// Chooses the threshold of every structure on the validation slices (SegmenterOptions::searchedThresholds).
+    virtual ThresholdOutcome searchThresholds(const ThresholdRequest& request) = 0;
+    /// Heat map of where the network looks for a structure.
+    virtual ExplainOutcome explain(const ExplainRequest& request) = 0;
     /// "libtorch 1.13.0, CPU, 2 threads": for logs and reports.
     virtual std::string describe() = 0;
 };

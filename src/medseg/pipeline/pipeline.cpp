@@ -240,9 +240,16 @@ void Pipeline::predict() {
     request.segmenter.device = recipe_.device;
     request.segmenter.batchSize = recipe_.predict.batchSize;
     request.segmenter.threshold = recipe_.predict.threshold;
+    if (recipe_.predict.searchThresholds) {
+        const ThresholdOutcome found = loadNetworkModule().searchThresholds({folders_.model, folders_.cache});
+        logInfo("thresholds of {} validation slices: mean Dice {:.4f} -> {:.4f}", found.slices, found.diceBefore,
+                found.diceAfter);
+        request.segmenter.searchedThresholds = true;
+    }
     request.segmenter.precision = recipe_.predict.precision;
     request.segmenter.mirror = recipe_.predict.mirror;
     request.uncertainty = recipe_.predict.uncertainty;
+    request.crf = recipe_.predict.crf;
     request.cleanup = cleanupFrom(recipe_.predict);
     const auto cases = measuredCases(dataset);
     for (const auto& measured : cases) request.inputs.push_back(measured.item.image);

@@ -294,8 +294,10 @@ void visitFields(Visitor&& field, AugmentationSettings& s) {
 struct PredictSettings {
     int batchSize = 8;
     double threshold = 0.5;
+    bool searchThresholds = false;
     bool separate = false;
     bool probabilities = false;
+    bool crf = false;
     bool uncertainty = false;
     std::string precision = "fp32";
     std::vector<std::string> mirror;
@@ -309,8 +311,12 @@ template <typename Visitor>
 void visitFields(Visitor&& field, PredictSettings& s) {
     field("batch_size", s.batchSize, "slices at once", between(1, 4096));
     field("threshold", s.threshold, "sigmoid outputs: probability from which a pixel counts", between(0, 1));
+    field("search_thresholds", s.searchThresholds,
+          "sigmoid outputs: choose every structure's threshold on the validation slices first", Allowed{});
     field("separate", s.separate, "also write one mask per structure", Allowed{});
     field("probabilities", s.probabilities, "also write one probability volume per structure", Allowed{});
+    field("crf", s.crf, "let the probabilities follow the edges of the image (dense CRF) before labels are chosen",
+          Allowed{});
     field("uncertainty", s.uncertainty, "also write the entropy of the probabilities, 0 sure .. 1", Allowed{});
     field("precision", s.precision, "arithmetic; int8 needs `medseg checkpoint quantize` first",
           oneOf({"fp32", "bf16", "int8"}));

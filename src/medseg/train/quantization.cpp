@@ -28,13 +28,6 @@ std::vector<std::int64_t> spread(const std::vector<std::int64_t>& slices, int co
     return chosen;
 }
 
-void requireSameLabels(const LabelTable& model, const LabelTable& cache, const std::string& directory) {
-    const auto same = [](const Label& a, const Label& b) { return a.name == b.name; };
-    if (!std::equal(model.labels().begin(), model.labels().end(), cache.labels().begin(), cache.labels().end(), same))
-        throw DataError(directory,
-                        "this slice cache has other structures than the model: give the one it was trained on");
-}
-
 }  // namespace
 
 QuantizeOutcome quantizeModel(const QuantizeRequest& request) {
@@ -44,7 +37,7 @@ QuantizeOutcome quantizeModel(const QuantizeRequest& request) {
         throw UsageError(fmt::format("{}: only the plain two-dimensional U-Net with batch norm runs in 8 bits",
                                      model.file.string()));
     const SliceCache cache(request.cache);
-    requireSameLabels(model.labels, cache.labels(), request.cache.string());
+    requireSameStructures(model.labels, cache);
     const auto chosen = spread(splitSlices(cache, model.recipe.data, model.recipe.seed).training, request.slices);
     if (chosen.empty())
         throw DataError(request.cache.string(), fmt::format("has fewer than {} training slices", kBatch));

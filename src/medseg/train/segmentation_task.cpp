@@ -118,12 +118,8 @@ double SegmentationTask::waitedSeconds() const {
 }
 
 SegmentationTask::Batch SegmentationTask::toTensors(SliceBatch& batch) const {
-    const std::vector<std::int64_t> labelShape{batch.count, batch.layers, batch.height, batch.width};
-    const bool wide = !batch.labels16.empty();
-    void* labelData = wide ? static_cast<void*>(batch.labels16.data()) : static_cast<void*>(batch.labels8.data());
     const auto images = imageTensor(batch, cache_, recipe_.model.coordinates);
-    return {images.to(device_).contiguous(torch::MemoryFormat::ChannelsLast),
-            torch::from_blob(labelData, labelShape, wide ? torch::kInt16 : torch::kUInt8).to(device_)};
+    return {images.to(device_).contiguous(torch::MemoryFormat::ChannelsLast), labelTensor(batch).to(device_)};
 }
 
 std::vector<torch::Tensor> SegmentationTask::forwardAll(const torch::Tensor& images) {

@@ -1,5 +1,8 @@
 #include "medseg/train/slice_tensors.h"
 
+#include <algorithm>
+
+#include "medseg/base/error.h"
 #include "medseg/dataset/slice_plan.h"
 #include "medseg/nn/coordinates.h"
 
@@ -21,6 +24,20 @@ torch::Tensor imageTensor(SliceBatch& batch, const SliceCache& cache, const std:
     const auto images =
         torch::from_blob(batch.images.data(), {batch.count, batch.channels, batch.height, batch.width}).clone();
     return appendCoordinates(images, coordinates, positions);
+}
+
+torch::Tensor labelTensor(SliceBatch& batch) {
+    const std::vector<std::int64_t> shape{batch.count, batch.layers, batch.height, batch.width};
+    if (!batch.labels16.empty()) return torch::from_blob(batch.labels16.data(), shape, torch::kInt16);
+    return torch::from_blob(batch.labels8.data(), shape, torch::kUInt8);
+}
+
+void requireSameStructures(const LabelTable& labels, const SliceCache& cache) {
+    const auto same = [](const Label& a, const Label& b) { return a.name == b.name; };
+    const auto &ours = labels.labels(), &theirs = cache.labels().labels();
+    if (!std::equal(ours.begin(), ours.end(), theirs.begin(), theirs.end(), same))
+        throw DataError(cache.directory().string(),
+                        "this slice cache has other structures than the model: give the one it was trained on");
 }
 
 }  // namespace medseg

@@ -15,4 +15,10 @@ namespace medseg {
 /// width) on the CPU, in memory of its own.
 torch::Tensor imageTensor(SliceBatch& batch, const SliceCache& cache, const std::vector<std::string>& coordinates);
 
+/// The labels of a batch: uint8 or int16 (N, layers, height, width) over the batch's own memory.
+torch::Tensor labelTensor(SliceBatch& batch);
+
+/// Throws DataError when the cache has other structures than a model's `labels`.
+void requireSameStructures(const LabelTable& labels, const SliceCache& cache);
+
 }  // namespace medseg

@@ -54,14 +54,14 @@ torch::Tensor UNetImpl::head(SpatialConvolution& convolution, const torch::Tenso
                                        : convolution->forward(x);
 }
 
-std::vector<torch::Tensor> UNetImpl::forwardAll(torch::Tensor x) {
+std::vector<torch::Tensor> UNetImpl::run(torch::Tensor x, torch::Tensor& bottleneck) {
     std::vector<torch::Tensor> skips;
     for (auto& encoder : encoders_) {
         x = encoder->forward(x);
         skips.push_back(x);
         x = shape_.dimensions == 3 ? torch::max_pool3d(x, 2) : torch::max_pool2d(x, 2);
     }
-    x = bottleneck_->forward(x);
+    x = bottleneck = bottleneck_->forward(x);
     std::vector<torch::Tensor> logits(1);
     for (std::size_t level = decoders_.size(); level-- > 0;) {
         x = decoders_[level]->forward(upsample(level, x, skips[level]));
@@ -70,6 +70,15 @@ std::vector<torch::Tensor> UNetImpl::forwardAll(torch::Tensor x) {
     }
     logits[0] = head(finalConv, x);
     return logits;
+}
+
+std::vector<torch::Tensor> UNetImpl::forwardAll(torch::Tensor x) {
+    torch::Tensor bottleneck;
+    return run(std::move(x), bottleneck);
+}
+
+torch::Tensor UNetImpl::forwardWithBottleneck(torch::Tensor x, torch::Tensor& bottleneck) {
+    return run(std::move(x), bottleneck).front();
 }
 
 torch::Tensor UNetImpl::forward(torch::Tensor x) {

@@ -33,6 +33,8 @@ class UNetImpl : public torch::nn::Module {
     torch::Tensor forward(torch::Tensor x);
     /// Logits at full size and then, with deep supervision, at half, a quarter ... of it, down to decoder level N.
     std::vector<torch::Tensor> forwardAll(torch::Tensor x);
+    /// forward(), and the bottleneck's activations (batch, bottleneck, ...) that it went through.
+    torch::Tensor forwardWithBottleneck(torch::Tensor x, torch::Tensor& bottleneck);
 
     const UNetShape& shape() const { return shape_; }
     /// Input axes must be divisible by this.
@@ -40,6 +42,7 @@ class UNetImpl : public torch::nn::Module {
     SpatialConvolution finalConv{nullptr};
 
   private:
+    std::vector<torch::Tensor> run(torch::Tensor x, torch::Tensor& bottleneck);
     torch::Tensor upsample(std::size_t level, const torch::Tensor& x, const torch::Tensor& skip);
     torch::Tensor head(SpatialConvolution& convolution, const torch::Tensor& x);
 
