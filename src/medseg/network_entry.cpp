@@ -11,7 +11,7 @@
 #include "medseg/infer/slice_segmenter.h"
 #include "medseg/nn/network_module.h"
 #include "medseg/train/quantization.h"
-#include "medseg/train/segmentation_task.h"
+#include "medseg/train/task_registry.h"
 #include "medseg/train/threshold_search.h"
 #include "medseg/train/trainer.h"
 
@@ -54,8 +54,8 @@ class TorchNetworkModule : public NetworkModule {
     TrainOutcome train(const TrainRequest& request) override {
         return translatingErrors([&] {
             torch::manual_seed(request.recipe.seed);
-            SegmentationTask task(request);
-            Trainer trainer(request.recipe.train, task, request.output);
+            const std::unique_ptr<TrainingTask> task = makeTrainingTask(request);
+            Trainer trainer(request.recipe.train, *task, request.output);
             return trainer.run(request.resume);
         });
     }

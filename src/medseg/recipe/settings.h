@@ -105,6 +105,7 @@ void visitFields(Visitor&& field, PrepareSettings& s) {
 
 /// The network.
 struct ModelSettings {
+    std::string kind = "unet";
     std::string architecture = "unet2d";
     std::vector<int> features{32, 64, 128, 256};
     int bottleneck = 512;
@@ -120,7 +121,9 @@ struct ModelSettings {
 
 template <typename Visitor>
 void visitFields(Visitor&& field, ModelSettings& s) {
-    field("architecture", s.architecture, "network family", oneOf({"unet2d"}));
+    field("kind", s.kind, "network family; the keys below are those of unet, the others have sections of their own",
+          oneOf({"unet", "sam", "sam2", "sam3d"}));
+    field("architecture", s.architecture, "unet: its architecture", oneOf({"unet2d"}));
     field("features", s.features, "channels of the encoder levels", between(1, 4096));
     field("bottleneck", s.bottleneck, "channels of the bottleneck", between(1, 8192));
     field("output", s.output, "sigmoid: structures may overlap; softmax: one structure or background a pixel",
@@ -160,6 +163,7 @@ struct TrainSettings {
     double learningRate = 1e-3;
     std::array<double, 2> betas{0.9, 0.999};
     double weightDecay = 1e-5;
+    bool decayAll = false;
     double momentum = 0.99;
     std::string schedule = "plateau";
     double plateauFactor = 0.5;
@@ -216,6 +220,8 @@ void visitFields(Visitor&& field, TrainSettings& s) {
     field("betas", s.betas, "Adam's decay of the first and second moment", between(0, 1));
     field("weight_decay", s.weightDecay, "L2 penalty; with adamw decoupled, and on weights only (not biases and norms)",
           between(0, 1));
+    field("decay_all", s.decayAll, "adamw: decay biases, norms and position tables too, as torch does by default",
+          Allowed{});
     field("momentum", s.momentum, "sgd: Nesterov momentum", between(0, 1));
     field("schedule", s.schedule, "how the step size changes",
           oneOf({"plateau", "constant", "cosine", "poly", "one_cycle"}));

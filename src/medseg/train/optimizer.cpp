@@ -60,7 +60,7 @@ void Optimizer::stepAdam(torch::Tensor& parameter, const torch::Tensor& gradient
     if (settings_.weightDecay != 0) {
         if (settings_.optimizer == "adam")
             g = g.add(parameter, settings_.weightDecay);
-        else if (parameter.dim() > 1)  // decoupled decay is for weights, not for biases and norms
+        else if (parameter.dim() > 1 || settings_.decayAll)  // by default for weights, not for biases and norms
             parameter.mul_(1 - learningRate * settings_.weightDecay);
     }
     moments.first.mul_(beta1).add_(g, 1 - beta1);

@@ -1,0 +1,16 @@
+#include "medseg/train/task_registry.h"
+
+#include <fmt/format.h>
+
+#include "medseg/base/error.h"
+#include "medseg/train/segmentation_task.h"
+
+namespace medseg {
+
+std::unique_ptr<TrainingTask> makeTrainingTask(const TrainRequest& request) {
+    const std::string& kind = request.recipe.model.kind;
+    if (kind == "unet") return std::make_unique<SegmentationTask>(request);
+    throw UsageError(fmt::format("model.kind: networks of the family {} cannot be trained here", kind));
+}
+
+}  // namespace medseg
