@@ -1,11 +1,15 @@
 // medseg convert: between file formats, orientations, spacings and voxel types.
+#include <algorithm>
+#include <filesystem>
 #include <memory>
 #include <optional>
+#include <set>
 
 #include <fmt/format.h>
 
 #include "command.h"
 #include "medseg/base/error.h"
+#include "medseg/base/files.h"
 #include "medseg/base/logging.h"
 #include "medseg/imaging/resample.h"
 #include "medseg/imaging/voxel_type.h"
@@ -25,7 +29,8 @@ Without --dtype the stored type stays; a file with slope and intercept becomes f
 Label names are kept from and to NIfTI and .seg.nrrd files.
 
 Examples: medseg convert ct.nii.gz ct_ras.nii.gz --reorient RAS --resample 1.5
-          medseg convert study ct.nii.gz --series 2)";
+          medseg convert study ct.nii.gz --series 2
+          medseg convert seg.dcm masks --separate --reference study)";
 
 struct Options {
     std::string input, output;
@@ -35,6 +40,8 @@ struct Options {
     std::string interpolation;
     int volume = -1;
     int level = 1;
+    bool separate = false;
+    std::string ending = ".nii.gz";
     ReadOptions reading;
 };
 
@@ -78,19 +85,14 @@ void write(const Options& options, AnyVolume voxels, const LabelTable& labels) {
     writeLabelMap(options.output, LabelMap::fromAny(voxels, labels, options.input), how);
 }
 
-int runConvert(const Options& options) {
-    requireImageName(options.output);  // before long work
-    ReadOptions reading = options.reading;
-    if (options.volume >= 0) reading.volumeIndex = options.volume;
-    StoredImage image = readStoredImage(options.input, reading);
-    AnyVolume voxels = std::move(image.voxels);
-    const bool isLabelMap = looksLikeLabelMap(image.header, voxels);
+/// The steps between reading and writing.
+AnyVolume processed(const Options& options, AnyVolume voxels, const ImageHeader& header, bool isLabelMap) {
     if (!options.orientation.empty()) {
         const AxisTurn turn = turnTowards(geometryOf(voxels), options.orientation);
         if (!turn.isIdentity()) voxels = turned(voxels, turn);
     }
     std::string type = options.type;
-    if (type.empty() && image.header.hasScaling) type = "float32";
+    if (type.empty() && header.hasScaling) type = "float32";
     if (!options.spacing.empty()) {
         const std::string name = !options.interpolation.empty() ? options.interpolation
                                  : isLabelMap                   ? "nearest"
@@ -100,9 +102,81 @@ int runConvert(const Options& options) {
         if (!type.empty()) voxels = convertVoxelType(voxels, "float64");
         voxels = resampled(voxels, spacing, interpolationFromName(name));
     }
-    if (!type.empty()) voxels = convertedType(voxels, type, image.header, options.output);
+    if (!type.empty()) voxels = convertedType(voxels, type, header, options.output);
+    return voxels;
+}
+
+ReadOptions readingOf(const Options& options) {
+    ReadOptions reading = options.reading;
+    if (options.volume >= 0) reading.volumeIndex = options.volume;
+    return reading;
+}
+
+int runConvert(const Options& options) {
+    requireImageName(options.output);  // before long work
+    StoredImage image = readStoredImage(options.input, readingOf(options));
+    const bool isLabelMap = looksLikeLabelMap(image.header, image.voxels);
+    AnyVolume voxels = processed(options, std::move(image.voxels), image.header, isLabelMap);
     write(options, std::move(voxels), image.header.labels);
     logInfo("{}: {}", options.output, readImageHeader(options.output).geometry.describe());
+    return 0;
+}
+
+/// The name as that of a file: no separators, control characters or dots in front.
+std::string fileNameOf(const std::string& name) {
+    std::string result = name;
+    for (char& c : result)
+        if (c == '/' || c == '\\' || static_cast<unsigned char>(c) < ' ') c = '_';
+    if (result.empty() || result.front() == '.') result.insert(result.begin(), '_');
+    return result;
+}
+
+AnyVolume maskOf(const LabelMap& labels, int id) {
+    Volume<std::uint8_t> mask(labels.geometry());
+    labels.visit([&](const auto& voxels) {
+        std::transform(voxels.data(), voxels.data() + voxels.voxelCount(), mask.data(),
+                       [id](auto value) { return static_cast<std::uint8_t>(value == id); });
+    });
+    return mask;
+}
+
+/// Labels by id: those that the file names, else those that occur.
+std::vector<Label> labelsToSeparate(const ImageHeader& header, const std::optional<LabelMap>& map) {
+    if (!header.labels.empty() || !map) return header.labels.labels();
+    std::vector<Label> labels;
+    const std::vector<std::int64_t> counts = map->countVoxels();
+    for (std::size_t id = 1; id < counts.size(); ++id)
+        if (counts[id] > 0) labels.push_back({static_cast<int>(id), fmt::format("label_{}", id), {}});
+    return labels;
+}
+
+/// One 0/1 file a structure. Structures of DICOM files may overlap, so that each is read by itself.
+int runSeparate(const Options& options) {
+    const std::filesystem::path folder = options.output;
+    requireImageName("mask" + options.ending);
+    if (std::filesystem::is_regular_file(folder))
+        throw UsageError(fmt::format("{}: is a file: --separate writes into a folder", options.output));
+    const ReadOptions reading = readingOf(options);
+    const ImageHeader header = readImageHeader(options.input, reading);
+    const bool oneByOne = header.format.starts_with("DICOM");
+    std::optional<LabelMap> map;
+    if (!oneByOne) map = readLabelMap(options.input, reading);
+    const std::vector<Label> labels = labelsToSeparate(header, map);
+    if (labels.empty()) throw DataError(options.input, "holds no labels to separate");
+    createDirectories(folder);
+    std::set<std::string> names;
+    for (const Label& label : labels) {
+        std::string name = fileNameOf(label.name);
+        if (!names.insert(name).second) name = fmt::format("{}_{}", name, label.id);
+        if (oneByOne) {
+            ReadOptions one = reading;
+            one.segments = {std::to_string(label.id)};
+            map = readLabelMap(options.input, one);
+        }
+        const AnyVolume mask = processed(options, maskOf(*map, label.id), ImageHeader{}, true);
+        writeImage(folder / (name + options.ending), mask, {options.level});
+    }
+    logInfo("{}: {} structures", options.output, labels.size());
     return 0;
 }
 
@@ -128,8 +202,12 @@ std::function<int()> declareConvert(CLI::App& app) {
     app.add_option("--level", options->level, "Compression of .gz, NRRD and MetaImage: 1 (fast) to 12 (small)")
         ->check(CLI::Range(1, 12))
         ->type_name("N");
+    app.add_flag("--separate", options->separate,
+                 "OUT is a folder: one file a structure, NAME.nii.gz, 0 outside and 1 inside; structures may overlap");
+    app.add_option("--ending", options->ending, "With --separate: ending of the files (default .nii.gz)")
+        ->type_name("TEXT");
     declareReading(app, options->reading);
-    return [options] { return runConvert(*options); };
+    return [options] { return options->separate ? runSeparate(*options) : runConvert(*options); };
 }
 
 MEDSEG_COMMAND(convert, "Convert between formats, orientations, spacings and types", declareConvert);

@@ -150,7 +150,9 @@ void describeImage(const std::string& path, const Options& options) {
 
 ordered_json arrayJson(const ArraySummary& array) {
     ordered_json object{{"name", array.name}, {"shape", array.shape}, {"dtype", array.typeName}};
-    if (array.problem.empty())
+    if (!array.text.empty())
+        object["text"] = array.text;
+    else if (array.problem.empty())
         addStatistics(object, array.statistics);
     else
         object["error"] = array.problem;
@@ -170,7 +172,7 @@ void describeArchive(const std::string& path, const Options& options) {
             if (array.problem.empty() && array.statistics.finiteCount > 0)
                 fmt::print(", {:.7g} to {:.7g}, mean {:.7g}", array.statistics.min, array.statistics.max,
                            array.statistics.mean);
-            fmt::print("\n");
+            fmt::print("{}{}\n", array.text.empty() ? "" : ", ", array.text);
         }
     }
     for (const ArraySummary& array : arrays)

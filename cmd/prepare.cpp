@@ -7,9 +7,6 @@
 
 #include "command.h"
 #include "medseg/base/error.h"
-#include "medseg/base/files.h"
-#include "medseg/base/logging.h"
-#include "medseg/dataset/preparation.h"
 #include "medseg/pipeline/form_preparation.h"
 #include "medseg/recipe/recipe.h"
 #include "prepare_forms.h"
@@ -80,22 +77,18 @@ Recipe recipeFrom(const Options& options) {
 }
 
 int runSliceCache(const Recipe& recipe, const std::filesystem::path& output) {
-    const Dataset dataset = discoverDataset(recipe.data);
-    logInfo("{}: {} cases, {} structures", recipe.data.root, dataset.cases.size(), dataset.labels.size());
-    const PreparationResult result = prepareSlices(dataset, recipe.prepare, output);
-    writeTextFile(output / "recipe.yaml", recipeToYaml(recipe));
-    for (const CaseFailure& failure : result.failures) logWarning("{}", failure.message);
+    const PreparationResult result = prepareSliceCache(recipe, output);
     fmt::print("{}: {} slices of {} cases ({} prepared, {} up to date)\n", output.string(), result.slices,
                result.prepared + result.reused, result.prepared, result.reused);
     if (!result.failures.empty())
         throw WorkError(fmt::format("{} of {} cases could not be prepared, see above: first {}", result.failures.size(),
-                                    dataset.cases.size(), result.failures.front().message));
+                                    result.failures.size() + static_cast<std::size_t>(result.prepared + result.reused),
+                                    result.failures.front().message));
     return static_cast<int>(ExitCode::Done);
 }
 
 int runForm(const Recipe& recipe, const std::filesystem::path& output) {
     const FormOutcome outcome = prepareForm(recipe, output);
-    writeTextFile(output / "recipe.yaml", recipeToYaml(recipe));
     fmt::print("{}: {} cases, {} files ({} prepared, {} up to date)\n", output.string(), outcome.cases, outcome.files,
                outcome.prepared, outcome.reused);
     outcome.throwIfFailed();

@@ -15,6 +15,7 @@
 #include "medseg/report/history_plot.h"
 #include "medseg/report/html_report.h"
 #include "medseg/report/overlay_files.h"
+#include "medseg/report/prepared_files.h"
 #include "medseg/report/scene_html.h"
 #include "medseg/report/slice_overlay.h"
 #include "render_explain.h"
@@ -103,6 +104,13 @@ void runMontage(const Options& options) {
     montage.opacity = options.overlay.opacity;
     montage.window = windowFrom(options.window);
     if (options.image.empty()) throw UsageError("montage needs an image: see `medseg render montage --help`");
+    if (options.reference.empty() && options.prediction.empty())
+        if (const std::optional<PreparedPicture> prepared = readPreparedFile(options.image)) {
+            const std::string output = options.output.empty() ? prepared->name + "_montage.png" : options.output;
+            if (!montage.window) montage.window = prepared->window;
+            renderMontage(prepared->overlay(), montage).writePng(output);
+            return printPath(output);
+        }
     OverlayFiles files = singleCase(options);
     // A segmentation alone shows its labels.
     if (files.reference.empty() && files.prediction.empty() && !readImageHeader(files.image).labels.empty())
@@ -246,7 +254,10 @@ std::function<int()> declareRender(CLI::App& app) {
         "Example: medseg render grid --image data --reference data --prediction out/predictions --output grid.png");
 
     CLI::App& montage = commands.add("montage", "Many slices of one case with its labels (PNG)", runMontage);
-    montage.add_option("image,--image", options.image, "Any image file, DICOM folder, or case folder with ct.nii.gz")
+    montage
+        .add_option("image,--image", options.image,
+                    "Any image file, DICOM folder, case folder with ct.nii.gz, or file that `medseg prepare` wrote "
+                    "(with its labels)")
         ->type_name("IMAGE");
     montage.add_option("--labels,--reference", options.reference, "Labels to show: any label file, or folder of masks")
         ->type_name("PATH");

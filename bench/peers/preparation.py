@@ -209,7 +209,7 @@ def main():
 
         run_medseg(options.medseg, one, ours)
         prepare((image, label, theirs))
-        npz = f"{ours}/npz_train/CT_Abd_s0000.npz"
+        npz = f"{ours}/npz_train/CT_Abd/CT_Abd_s0000.npz"
         check_equal(npz, theirs)
         sizes = os.path.getsize(npz) / 1e6, os.path.getsize(theirs) / 1e6
         inflate, deflate = floors(image, label, npz)
@@ -231,7 +231,7 @@ def main():
 
             base = run_medseg(options.medseg, thin, ours)
             with_slices = run_medseg(options.medseg, thin, ours, "--npy")
-            arrays = np.load(f"{ours}/npz_train/CT_Abd_s0000.npz")
+            arrays = np.load(f"{ours}/npz_train/CT_Abd/CT_Abd_s0000.npz")
             imgs, gts = arrays["imgs"], arrays["gts"]
             first = imgs.shape[0] // 2
             resized, resized_label = resize_slice(imgs[first], gts[first], f"{folder}/slice")

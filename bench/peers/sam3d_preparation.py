@@ -1,9 +1,19 @@
 #!/usr/bin/python3
-"""Slice caches of SAM 3D: medseg beside a Python preparation written from the published rules, alternating.
+"""SAM 3D preparation of a 512x512x200 phantom CT with 20 labels: medseg beside a Python one written from the published
+rules on nibabel, numpy, scipy and scikit-image, alternating.
 
-usage: sam3d_preparation.py MEDSEG CASES_DIR [ROUNDS]
-CASES_DIR holds CASE/CASE-image.nii.gz with CASE/CASE-label.nii.gz; grids are taken as they are (no resampling).
+usage: /usr/bin/python3 bench/peers/sam3d_preparation.py [--medseg build/release/medseg] [--repeat 3] [--size 512,512,200]
+
+Two comparisons, both with one process:
+  whole case   everything at 3 mm, the scripts' flow: resampling, distances, surfaces, slice caches
+  slice cache  one slice of the full grid; medseg: (run with slices - run without) / slices, its distances being in both;
+               the peer makes every 16th slice of each axis. The peer runs with numpy.savez_compressed and numpy.savez.
+Arrays of both are compared before anything is timed. The floor is one thread of libdeflate (level 1) on the arrays of a
+slice, with the three equal channels of its image compressed once.
 """
+import argparse
+import ctypes
+import os
 import pathlib
 import shutil
 import statistics
@@ -14,10 +24,30 @@ import time
 
 import nibabel
 import numpy as np
-from scipy.ndimage import distance_transform_edt
+from scipy.ndimage import distance_transform_edt, map_coordinates
 from skimage.measure import marching_cubes
 
-CLASSES, LEAST_FOREGROUND, LEAST_MESH = 5, 0.01, 100
+HERE = pathlib.Path(__file__).resolve().parent
+LEAST_FOREGROUND, LEAST_MESH, SPACING, EVERY = 0.01, 100, 3.0, 16
+STRUCTURES = ("spleen,kidney_right,kidney_left,gallbladder,liver,stomach,pancreas,adrenal_gland_right,"
+              "adrenal_gland_left,lung_upper_lobe_left,lung_lower_lobe_left,lung_upper_lobe_right,"
+              "lung_middle_lobe_right,lung_lower_lobe_right,esophagus,heart,aorta,inferior_vena_cava,vertebrae_L1,"
+              "spinal_cord")
+CLASSES = len(STRUCTURES.split(","))
+
+
+def resample(image, label, affine, spacing):
+    """Cubic voxels around the same centre: floor(n * old / new) along each axis."""
+    old = np.linalg.norm(affine[:3, :3], axis=0)
+    ratio = spacing / old
+    size = np.maximum(1, np.floor(np.array(image.shape) / ratio + 1e-4)).astype(int)
+    first = (np.array(image.shape) - 1 - ratio * (size - 1)) / 2
+    places = np.meshgrid(*[first[a] + ratio[a] * np.arange(size[a]) for a in range(3)], indexing="ij")
+    nearest = [np.clip(np.floor(p + 0.5).astype(int), 0, n - 1) for p, n in zip(places, image.shape)]
+    grid = affine.copy()
+    grid[:3, :3] = affine[:3, :3] * ratio
+    grid[:3, 3] = affine[:3, :3] @ first + affine[:3, 3]
+    return map_coordinates(image, places, order=1, mode="nearest"), label[tuple(nearest)], grid
 
 
 def signed_distance(mask):
@@ -47,59 +77,166 @@ def points_of(mask, axis, index, affine):
     return points
 
 
-def prepare(cases, out, save):
+def slice_arrays(image, label, affine, axis, index, sdf_path):
+    mask = np.take(label, index, axis)
+    return {"image": np.repeat(np.take(image, index, axis)[None], 3, 0), "mask": mask,
+            "pointmap": points_of(mask, axis, index, affine), "affine": affine, "slice_idx": index, "axis": axis,
+            "gt_sdf_path": str(sdf_path)}
+
+
+def chosen_slices(label, every=1):
+    for axis in range(3):
+        kept = [i for i in range(label.shape[axis]) if (np.take(label, i, axis) > 0).mean() >= LEAST_FOREGROUND]
+        for index in kept[::every]:
+            yield axis, index
+
+
+def load(case):
+    stored = nibabel.load(case / "s0000-image.nii.gz")
+    label = np.asarray(nibabel.load(case / "s0000-label.nii.gz").dataobj).astype(np.uint8)
+    return stored.get_fdata(dtype=np.float32), label, stored.affine
+
+
+def prepare(case, out, save):
     (out / "meshes").mkdir(parents=True)
-    for image_file in sorted(cases.glob("*/*-image.nii.gz")):
-        name = image_file.name.replace("-image", "").removesuffix(".gz")
-        stored = nibabel.load(image_file)
-        image, affine = stored.get_fdata(dtype=np.float32), stored.affine
-        label = np.asarray(nibabel.load(str(image_file).replace("-image", "-label")).dataobj).astype(np.uint8)
-        sdf_path = out / f"{name}_sdf.npy"
-        np.save(sdf_path, np.stack([signed_distance(label == c) for c in range(1, CLASSES + 1)]))
-        for c in range(1, CLASSES + 1):
-            if (label == c).sum() >= LEAST_MESH:
-                write_mesh(out / "meshes" / f"{name}_class{c}.obj", label == c, affine)
-        for axis in range(3):
-            for index in range(label.shape[axis]):
-                mask = np.take(label, index, axis)
-                if (mask > 0).mean() < LEAST_FOREGROUND:
-                    continue
-                save(out / f"{name}_axis{axis}_slice{index:04d}.npz",
-                     image=np.repeat(np.take(image, index, axis)[None], 3, 0), mask=mask,
-                     pointmap=points_of(mask, axis, index, affine), affine=affine, slice_idx=index, axis=axis,
-                     gt_sdf_path=str(sdf_path))
+    image, label, affine = resample(*load(case), SPACING)
+    sdf_path = out / "s0000.nii_sdf.npy"
+    np.save(sdf_path, np.stack([signed_distance(label == c) for c in range(1, CLASSES + 1)]))
+    for c in range(1, CLASSES + 1):
+        if (label == c).sum() >= LEAST_MESH:
+            write_mesh(out / "meshes" / f"s0000.nii_class{c}.obj", label == c, affine)
+    for axis, index in chosen_slices(label):
+        save(out / f"s0000.nii_axis{axis}_slice{index:04d}.npz",
+             **slice_arrays(image, label, affine, axis, index, sdf_path))
 
 
-def timed(function):
-    with tempfile.TemporaryDirectory() as folder:
-        out = pathlib.Path(folder) / "out"
-        start = time.perf_counter()
-        function(out)
-        seconds = time.perf_counter() - start
-        count = len(list(out.glob("*.npz")))
-        shutil.rmtree(out)
-    return seconds, count
+def seconds(function):
+    start = time.perf_counter()
+    function()
+    return time.perf_counter() - start
+
+
+class Folder:
+    """A folder that is empty for every run."""
+
+    def __init__(self, root):
+        self.path = root / "out"
+
+    def timed(self, function):
+        shutil.rmtree(self.path, ignore_errors=True)
+        return seconds(lambda: function(self.path))
+
+
+def run_medseg(program, case, out, *options):
+    subprocess.run([program, "prepare", "-q", "--form", "sam3d", "--input", str(case), "--output", str(out), *options],
+                   check=True, stdout=subprocess.DEVNULL)
+
+
+def make_case(program, root, size):
+    subprocess.run([program, "phantom", str(root / "raw"), "-q", "--cases", "1", "--size", size, "--spacing",
+                    "0.8,0.8,2.5", "--layout", "nnunet", "--structures", STRUCTURES], check=True,
+                   stdout=subprocess.DEVNULL)
+    case = root / "case"
+    case.mkdir()
+    (root / "raw/imagesTr/s0000_0000.nii.gz").rename(case / "s0000-image.nii.gz")
+    (root / "raw/labelsTr/s0000.nii.gz").rename(case / "s0000-label.nii.gz")
+    return case
+
+
+def check_equal(ours, theirs):
+    """Labels may differ at the few voxels that lie half-way between two of the source."""
+    names = sorted(p.name for p in theirs.glob("*.npz"))
+    if names != sorted(p.name for p in ours.glob("*.npz")):
+        sys.exit("medseg and the peer keep different slices")
+    for name in names[:: max(1, len(names) // 20)]:
+        a, b = np.load(ours / name), np.load(theirs / name)
+        if np.mean(a["mask"] != b["mask"]) > 5e-3 or not np.allclose(a["image"], b["image"], atol=2e-2):
+            sys.exit(f"{name}: image or mask differ")
+        both = (a["mask"] != 0) & (b["mask"] != 0)
+        if not np.allclose(a["pointmap"][:, both], b["pointmap"][:, both], atol=1e-3):
+            sys.exit(f"{name}: pointmaps differ")
+    a, b = np.load(ours / "s0000.nii_sdf.npy"), np.load(theirs / "s0000.nii_sdf.npy")
+    if np.mean(np.abs(a - b) > 0.5) > 5e-3:
+        sys.exit("distances differ")
+
+
+def deflate_floor(arrays):
+    """Seconds of one thread of libdeflate, level 1, on the arrays that are not repeated."""
+    library = ctypes.CDLL("libdeflate.so.0")
+    library.libdeflate_alloc_compressor.restype = ctypes.c_void_p
+    library.libdeflate_deflate_compress.restype = ctypes.c_size_t
+    state = ctypes.c_void_p(library.libdeflate_alloc_compressor(1))
+    total = 0.0
+    for data in (arrays["image"][0].tobytes(), arrays["mask"].tobytes(), arrays["pointmap"].tobytes()):
+        out = ctypes.create_string_buffer(len(data) + 4096)
+        total += seconds(lambda: library.libdeflate_deflate_compress(state, data, ctypes.c_size_t(len(data)), out,
+                                                                     ctypes.c_size_t(len(out))))
+    return total
+
+
+def whole_case(program, case, folder, repeat):
+    options = ["--spacing", str(SPACING), "--classes", str(CLASSES), "--meshes"]
+    theirs = folder.path.parent / "theirs"
+    run_medseg(program, case, folder.path, *options)
+    prepare(case, theirs, np.savez_compressed)
+    check_equal(folder.path, theirs)
+    slices = len(list(theirs.glob("*.npz")))
+    shutil.rmtree(theirs)
+    times = [(folder.timed(lambda out: run_medseg(program, case, out, *options)),
+              folder.timed(lambda out: prepare(case, out, np.savez_compressed)),
+              folder.timed(lambda out: prepare(case, out, np.savez))) for _ in range(repeat)]
+    return slices, [statistics.median(column) for column in zip(*times)]
+
+
+def slice_caches(program, case, folder, repeat):
+    image, label, affine = load(case)
+    options = ["--spacing", "0", "--classes", str(CLASSES)]
+    places = list(chosen_slices(label))
+    sample = list(chosen_slices(label, EVERY))
+
+    def write_sample(save):
+        for axis, index in sample:
+            save(folder.path / f"{axis}_{index}.npz", **slice_arrays(image, label, affine, axis, index, "sdf.npy"))
+
+    times = []
+    for _ in range(repeat):
+        without = folder.timed(lambda out: run_medseg(program, case, out, *options, "--min-foreground", "1"))
+        ours = folder.timed(lambda out: run_medseg(program, case, out, *options)) - without
+        shutil.rmtree(folder.path)
+        folder.path.mkdir()
+        packed = seconds(lambda: write_sample(np.savez_compressed))
+        plain = seconds(lambda: write_sample(np.savez))
+        times.append((ours / len(places), packed / len(sample), plain / len(sample)))
+    arrays = [slice_arrays(image, label, affine, axis, index, "sdf.npy") for axis, index in sample]
+    floor = statistics.mean(deflate_floor(a) for a in arrays)
+    raw = statistics.mean(a["image"].nbytes + a["mask"].nbytes + a["pointmap"].nbytes for a in arrays)
+    return len(places), [statistics.median(column) for column in zip(*times)], floor, raw
 
 
 def main():
-    medseg, cases = sys.argv[1], pathlib.Path(sys.argv[2])
-    rounds = int(sys.argv[3]) if len(sys.argv) > 3 else 5
-    command = [medseg, "prepare", "--form", "sam3d", "--input", str(cases), "--spacing", "0", "--meshes", "--output"]
-    rivals = {
-        "medseg (compressed)": lambda out: subprocess.run(command + [str(out)], check=True, capture_output=True),
-        "Python, savez_compressed": lambda out: prepare(cases, out, np.savez_compressed),
-        "Python, savez": lambda out: prepare(cases, out, np.savez),
-    }
-    times, counts = {name: [] for name in rivals}, {}
-    for _ in range(rounds):
-        for name, function in rivals.items():
-            seconds, counts[name] = timed(function)
-            times[name].append(seconds)
-    ours = statistics.median(times["medseg (compressed)"])
-    print(f"{'':28}{'slices':>8}{'seconds':>10}{'ratio':>8}")
-    for name, values in times.items():
-        median = statistics.median(values)
-        print(f"{name:28}{counts[name]:8}{median:10.3f}{median / ours:8.1f}")
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--medseg", default=str(HERE / "../../build/release/medseg"))
+    parser.add_argument("--repeat", type=int, default=3)
+    parser.add_argument("--size", default="512,512,200")
+    parser.add_argument("--folder", help="for the files (10 GB), default: temporary")
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory(dir=options.folder) as name:
+        root = pathlib.Path(name)
+        case, folder = make_case(options.medseg, root, options.size), Folder(root)
+        print(f"{options.size}, {CLASSES} labels, {os.cpu_count()} cores; medians of {options.repeat}")
+        print(f"{'':34}{'medseg':>10}{'Python':>10}{'ratio':>7}{'  uncompressed':>14}{'ratio':>7}")
+
+        def report(what, unit, scale, values):
+            ours, packed, plain = (v * scale for v in values)
+            print(f"{what:34}{ours:8.2f}{unit}{packed:8.2f}{unit}{packed / ours:7.1f}{plain:12.2f}{unit}"
+                  f"{plain / ours:7.1f}")
+
+        slices, values = whole_case(options.medseg, case, folder, options.repeat)
+        report(f"case at 3 mm, {slices} slices", " s", 1, values)
+        slices, values, floor, raw = slice_caches(options.medseg, case, folder, options.repeat)
+        report(f"a slice at full size, of {slices}", "ms", 1e3, values)
+        print(f"a slice holds {raw / 1e6:.1f} MB; floor, one thread of libdeflate on what is not repeated: "
+              f"{floor * 1e3:.1f} ms")
 
 
 if __name__ == "__main__":

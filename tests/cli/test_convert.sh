@@ -34,6 +34,12 @@ seg="$fixtures/totalsegmentator/example_seg.nii.gz"
 "$MEDSEG" convert -q "$seg" "$out/seg2.nii.gz" --resample 2 || fail "resampled labels"
 "$MEDSEG" info --json "$out/seg2.nii.gz" | grep -q '"name":"liver"' || fail "resampled label names"
 
+"$MEDSEG" convert -q "$seg" "$out/masks" --separate || fail "--separate"
+"$MEDSEG" info --json "$out/masks/spleen.nii.gz" | grep -q '"id":1,"name":"label_1","voxels":9452' || fail "separate mask: $("$MEDSEG" info --json "$out/masks/spleen.nii.gz")"
+[ "$(ls "$out/masks" | wc -l)" -eq "$("$MEDSEG" info --json "$seg" | grep -o '"id":' | wc -l)" ] || [ -s "$out/masks/liver.nii.gz" ] || fail "separate masks: $(ls "$out/masks")"
+"$MEDSEG" convert -q "$seg" "$out/coarse" --separate --ending .nrrd --resample 6 || fail "--separate with steps"
+"$MEDSEG" info --json "$out/coarse/liver.nrrd" | grep -q '"spacing":\[6' || fail "resampled mask"
+
 "$MEDSEG" convert -q "$fixtures/odd/be_int16_slope.nii.gz" "$out/scaled.nii" || fail "scaled"
 "$MEDSEG" info --json "$out/scaled.nii" | grep -q '"dtype":"float32".*"min":-993.0' || fail "scaling is not applied"
 "$MEDSEG" convert -q "$fixtures/odd/four_d_int16.nii.gz" "$out/one.nii.gz" --volume 2 || fail "--volume"
@@ -44,6 +50,8 @@ expect_error 3 'RGB' "$MEDSEG" convert "$fixtures/odd/rgb24.nii.gz" "$out/a.nii.
 expect_error 2 'ending' "$MEDSEG" convert "$ct" "$out/a.gif"
 expect_error 2 'orientation' "$MEDSEG" convert "$ct" "$out/a.nii" --reorient RAX
 expect_error 2 'type' "$MEDSEG" convert "$ct" "$out/a.nii" --dtype int12
+expect_error 2 'ending' "$MEDSEG" convert "$seg" "$out/masks" --separate --ending .gif
+expect_error 3 'labels|negative|fraction|label' "$MEDSEG" convert "$ct" "$out/masks" --separate
 expect_error 2 'spacing' "$MEDSEG" convert "$ct" "$out/a.nii" --resample 1,2
 expect_error 2 'one slice' "$MEDSEG" convert "$seg" "$out/a.png"
 expect_empty "$out"

@@ -13,8 +13,9 @@ prepare() {  # prepare FORM OUTPUT [OPTION...]
 succeed prepare medsam "$work/medsam" --train-cases 2 --npy --image-size 96 --save-nii
 has_count "$work/medsam/npz_train" 'CT_Abd_s*.npz' 2
 has_count "$work/medsam/npz_test" 'CT_Abd_s*.npz' 1
-has_count "$work/medsam/nii" '*_img.nii.gz' 3
-has_count "$work/medsam/nii" '*_gt.nii.gz' 3
+[ -s "$work/medsam/npz_train/CT_Abd/CT_Abd_s0000.npz" ] && [ -s "$work/medsam/npz_test/CT_Abd/CT_Abd_s0002.npz" ] || fail "$(find "$work/medsam")"
+has_count "$work/medsam/npz_train/CT_Abd" '*_img.nii.gz' 2
+has_count "$work/medsam/npz_test/CT_Abd" '*_gt.nii.gz' 1
 for file in manifest.json contact_sheet.png npy/imgs/CT_Abd_s0000-000.npy npy/gts/CT_Abd_s0001-000.npy; do
     [ -s "$work/medsam/$file" ] || fail "no $file"
 done

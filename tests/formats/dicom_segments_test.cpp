@@ -4,6 +4,7 @@
 #include "dicom_writer.h"
 #include "io/temporary_folder.h"
 #include "medseg/io/image_file.h"
+#include "medseg/metrics/evaluation.h"
 #include "refusal.h"
 
 namespace medseg {
@@ -31,17 +32,15 @@ Elements segmentItem(int number, const std::string& label, const std::vector<std
     return item;
 }
 
-void writeSegmentation(const std::filesystem::path& path, const std::vector<SegmentFrame>& frames) {
+/// Everything but the pixels and their type.
+Elements segmentationElements(const std::vector<SegmentFrame>& frames) {
     std::vector<Elements> groups;
-    std::vector<std::uint8_t> packed((frames.size() * 9 + 7) / 8, 0);
-    for (std::size_t f = 0; f < frames.size(); ++f) {
+    for (const SegmentFrame& frame : frames) {
         Elements position, identification, group;
-        position.numbers(0x0020, 0x0032, {10, 20, frames[f].z});
-        identification.shorts(0x0062, 0x000b, {static_cast<std::uint16_t>(frames[f].segment)});
+        position.numbers(0x0020, 0x0032, {10, 20, frame.z});
+        identification.shorts(0x0062, 0x000b, {static_cast<std::uint16_t>(frame.segment)});
         group.sequence(0x0020, 0x9113, {position}).sequence(0x0062, 0x000a, {identification});
         groups.push_back(group);
-        for (std::size_t i = 0; i < 9; ++i)
-            if (frames[f].bits[i] != 0) packed[(f * 9 + i) / 8] |= static_cast<std::uint8_t>(1 << ((f * 9 + i) % 8));
     }
     Elements orientation, measures, shared, all;
     orientation.numbers(0x0020, 0x0037, {1, 0, 0, 0, 1, 0});
@@ -54,19 +53,37 @@ void writeSegmentation(const std::filesystem::path& path, const std::vector<Segm
         .text(0x0028, 0x0008, std::to_string(frames.size()))
         .shorts(0x0028, 0x0010, {3})
         .shorts(0x0028, 0x0011, {3})
-        .shorts(0x0028, 0x0100, {1})
-        .shorts(0x0028, 0x0101, {1})
-        .shorts(0x0028, 0x0102, {0})
         .shorts(0x0028, 0x0103, {0})
-        .text(0x0062, 0x0001, "BINARY")
         // White, and the red of sRGB: L* 54.29, a* 80.81, b* 69.89 for D50.
         .sequence(0x0062, 0x0002,
                   {segmentItem(1, "liver", {65535, 32896, 32896}), segmentItem(4, "tumour", {35579, 53664, 50857}),
                    segmentItem(5, "tumour", {})})
         .sequence(0x5200, 0x9229, {shared})
-        .sequence(0x5200, 0x9230, groups)
-        .bytes(0x7fe0, 0x0010, packed);
+        .sequence(0x5200, 0x9230, groups);
+    return all;
+}
+
+void writeSegmentation(const std::filesystem::path& path, const std::vector<SegmentFrame>& frames) {
+    std::vector<std::uint8_t> packed((frames.size() * 9 + 7) / 8, 0);
+    for (std::size_t f = 0; f < frames.size(); ++f)
+        for (std::size_t i = 0; i < 9; ++i)
+            if (frames[f].bits[i] != 0) packed[(f * 9 + i) / 8] |= static_cast<std::uint8_t>(1 << ((f * 9 + i) % 8));
+    Elements all = segmentationElements(frames);
+    all.shorts(0x0028, 0x0100, {1}).shorts(0x0028, 0x0101, {1}).shorts(0x0028, 0x0102, {0});
+    all.text(0x0062, 0x0001, "BINARY").bytes(0x7fe0, 0x0010, packed);
     writeDicom(path, test::kSegmentationClass, "1.2.3.5.6", all);
+}
+
+/// Frames whose `bits` are fractions of `maximum`, a byte each.
+void writeFractions(const std::filesystem::path& path, const std::vector<SegmentFrame>& frames, int maximum) {
+    std::vector<std::uint8_t> bytes;
+    for (const SegmentFrame& frame : frames)
+        for (const int value : frame.bits) bytes.push_back(static_cast<std::uint8_t>(value));
+    Elements all = segmentationElements(frames);
+    all.shorts(0x0028, 0x0100, {8}).shorts(0x0028, 0x0101, {8}).shorts(0x0028, 0x0102, {7});
+    all.text(0x0062, 0x0001, "FRACTIONAL").text(0x0062, 0x0010, "PROBABILITY");
+    all.shorts(0x0062, 0x000e, {static_cast<std::uint16_t>(maximum)}).bytes(0x7fe0, 0x0010, bytes);
+    writeDicom(path, test::kSegmentationClass, "1.2.3.5.7", all);
 }
 
 TEST(DicomSegmentation, becomesALabelMap) {
@@ -92,6 +109,27 @@ TEST(DicomSegmentation, becomesALabelMap) {
         EXPECT_NEAR(labels.table().colorOf(1)[channel], 255, 1);
         EXPECT_NEAR(labels.table().colorOf(4)[channel], channel == 0 ? 255 : 0, 2);
     }
+}
+
+TEST(DicomSegmentation, fractionsCountFromHalfOfTheirMaximum) {
+    const TemporaryFolder folder;
+    const auto file = folder.path() / "seg.dcm";
+    const std::vector<SegmentFrame> frames{{1, 0, {0, 1, 99, 100, 101, 200, 0, 0, 0}},
+                                           {4, 3, {0, 0, 0, 0, 0, 0, 100, 99, 200}}};
+    writeFractions(file, frames, 200);
+    const LabelMap labels = readLabelMap(file);
+    EXPECT_EQ(labels.countVoxels(), (std::vector<std::int64_t>{13, 3, 0, 0, 2}));
+    for (int x = 0; x < 3; ++x) EXPECT_EQ(labels.at(x, 1, 0), 1);
+    EXPECT_EQ(labels.at(2, 0, 0), 0);
+    EXPECT_EQ(labels.at(0, 2, 1), 4);
+    // Half of an odd maximum lies between two values.
+    writeFractions(file, {{1, 0, {127, 128, 255, 0, 0, 0, 0, 0, 0}}, {1, 3, {}}}, 255);
+    EXPECT_EQ(readLabelMap(file).countVoxels(), (std::vector<std::int64_t>{16, 2}));
+    // Segments whose fractions overlap below half do not overlap.
+    writeFractions(file, {{1, 0, {90, 200, 0, 0, 0, 0, 0, 0, 0}}, {4, 0, {150, 10, 0, 0, 0, 0, 0, 0, 0}}}, 200);
+    const LabelMap both = readLabelMap(file);
+    EXPECT_EQ(both.at(0, 0, 0), 4);
+    EXPECT_EQ(both.at(1, 0, 0), 1);
 }
 
 TEST(DicomSegmentation, overlapsAskForAChoice) {
@@ -128,6 +166,33 @@ TEST(DicomSegmentation, goesOntoTheGridOfItsImage) {
     affine[0][3] = -9;
     writeImage(options.reference, Volume<std::uint8_t>(Geometry({3, 3, 5}, affine), 0));
     EXPECT_THAT(refusal(file, options), HasSubstr("does not lie on the grid"));
+}
+
+TEST(DicomSegmentation, isEvaluatedOnTheGridOfTheReference) {
+    const TemporaryFolder folder;
+    const auto file = folder.path() / "case.dcm";
+    // Two frames of a reference of five slices whose rows run the other way.
+    writeSegmentation(file, {{1, 3, {1, 1, 0, 0, 0, 0, 0, 0, 0}}, {1, 6, {1, 0, 0, 0, 0, 0, 0, 0, 0}}});
+    Affine affine = identityAffine();
+    affine[0] = {2, 0, 0, -14};
+    affine[1] = {0, 2, 0, -24};
+    affine[2] = {0, 0, 3, -3};
+    Volume<std::uint8_t> reference(Geometry({3, 3, 5}, affine), 0);
+    reference(2, 2, 2) = reference(2, 2, 3) = 1;
+    const auto other = folder.path() / "case.nii.gz";
+    writeLabelMap(other, LabelMap(std::move(reference), LabelTable::fromNames({"liver"})));
+    for (const bool segmentationIsReference : {false, true}) {
+        EvaluationRequest request;
+        request.reference = segmentationIsReference ? file : other;
+        request.prediction = segmentationIsReference ? other : file;
+        request.output = folder.path() / "out";
+        request.metrics = {"dice"};
+        const EvaluationSummary summary = evaluate(request);
+        ASSERT_EQ(summary.cases.size(), 1U);
+        ASSERT_EQ(summary.cases[0].structures.size(), 1U);
+        EXPECT_EQ(summary.cases[0].structures[0].structure, "liver");
+        EXPECT_DOUBLE_EQ(summary.cases[0].structures[0].iou, 2.0 / 3);
+    }
 }
 
 Elements contour(const std::vector<double>& points) {

@@ -34,6 +34,15 @@ TEST(Png, colourIsReadAsPixelsAndRefusedAsVolume) {
     EXPECT_THROW(readPng(path), DataError);
 }
 
+TEST(Png, colourFilesOfGrayPixelsAreGray) {
+    const TemporaryFolder folder;
+    const auto path = folder.path() / "gray.png";
+    writePng(path, PngPixels{2, 1, 3, {9, 9, 9, 250, 250, 250}});
+    const StoredImage image = readStoredImage(path);
+    EXPECT_EQ(image.header.storedType, "uint8");
+    EXPECT_EQ(std::get<Volume<std::uint8_t>>(image.voxels)(1, 0, 0), 250);
+}
+
 TEST(Png, onlySingleSlicesOfBytesFit) {
     const TemporaryFolder folder;
     EXPECT_THROW(writeImage(folder.path() / "a.png", Volume<std::uint8_t>(Geometry({2, 2, 2}, identityAffine()), 0)),

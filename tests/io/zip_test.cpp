@@ -98,6 +98,30 @@ TEST(ZipWriter, storedAndDeflatedEntriesComeBack) {
     EXPECT_TRUE(std::equal(start.begin(), start.end(), large.begin()));
 }
 
+TEST(ZipWriter, repeatedPartsAreCompressedOnce) {
+    const TemporaryFolder folder;
+    std::vector<std::uint8_t> channel(1'300'000);  // more than two chunks
+    std::uint32_t state = 1;
+    for (auto& byte : channel) byte = static_cast<std::uint8_t>((state = state * 1664525U + 1013904223U) >> 28);
+    const std::vector<std::uint8_t> header(77, 5);
+    const std::vector<std::vector<std::uint8_t>> copies(3, channel);
+    std::vector<std::uint8_t> expected = header;
+    for (const auto& copy : copies) expected.insert(expected.end(), copy.begin(), copy.end());
+    for (const int level : {1, 6}) {
+        ZipWriter writer(folder.path() / "a.zip");
+        const std::vector<ByteSpan> once{header, channel, channel, channel},
+            thrice{header, copies[0], copies[1], copies[2]};
+        writer.addParts("once", once, {.level = level});
+        writer.addParts("thrice", thrice, {.level = level});
+        writer.commit();
+        const ZipReader zip(folder.path() / "a.zip");
+        EXPECT_EQ(zip.read(zip.at("once")), expected);
+        EXPECT_EQ(zip.at("once").crc, zip.at("thrice").crc);
+        EXPECT_NEAR(static_cast<double>(zip.at("once").compressedSize),
+                    static_cast<double>(zip.at("thrice").compressedSize), 100);
+    }
+}
+
 TEST(ZipWriter, manyEntriesUseZip64) {
     const TemporaryFolder folder;
     const auto path = folder.path() / "many.zip";

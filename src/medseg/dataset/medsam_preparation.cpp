@@ -140,8 +140,12 @@ Json parametersOf(const MedsamSettings& settings, const LabelReader& reader) {
     return json;
 }
 
-std::string folderOf(const std::string& form, bool training) {
-    return fmt::format("{}_{}", form == "litemedsam" ? "MedSAM" : "npz", training ? "train" : "test");
+/// npz_train/CT_Abd, below the folder of one case; the name of the scripts' commands.
+fs::path volumeFolder(const MedsamSettings& settings, bool training) {
+    std::string prefix = medsamPrefix(settings);
+    prefix.pop_back();
+    const char* kind = settings.form == "litemedsam" ? "MedSAM" : "npz";
+    return fs::path(fmt::format("{}_{}", kind, training ? "train" : "test")) / prefix;
 }
 
 std::uint64_t memoryOf(const PipelineCase& item, const MedsamSettings& settings, const LabelReader& reader) {
@@ -166,18 +170,17 @@ CaseSummary writeCase(const PipelineCase& item, const MedsamSettings& settings, 
         return summary;
     }
     const bool training = item.parameters.at("train").get<bool>();
-    const fs::path npz = folder / folderOf(settings.form, training);
-    createDirectories(npz);
-    writeMedsamNpz(npz / (item.id + ".npz"), prepared);
+    const fs::path volumes = folder / volumeFolder(settings, training);
+    createDirectories(volumes);
+    writeMedsamNpz(volumes / (item.id + ".npz"), prepared);
     if (settings.npy && training)
         writeMedsamSlices(prepared.images, prepared.labels,
                           settings.form == "medsam2" ? MedsamSliceStyle::Bytes : MedsamSliceStyle::Float,
                           settings.imageSize, folder / "npy", item.id);
     summary.preview = previewOf(prepared);
     if (settings.saveNii) {
-        createDirectories(folder / "nii");
-        writeImage(folder / "nii" / (item.id + "_img.nii.gz"), AnyVolume(std::move(prepared.images)));
-        writeImage(folder / "nii" / (item.id + "_gt.nii.gz"), AnyVolume(std::move(prepared.labels)));
+        writeImage(volumes / (item.id + "_img.nii.gz"), AnyVolume(std::move(prepared.images)));
+        writeImage(volumes / (item.id + "_gt.nii.gz"), AnyVolume(std::move(prepared.labels)));
     }
     return summary;
 }
@@ -292,6 +295,7 @@ CaseForm medsamForm(const MedsamSettings& settings, const LabelReader& reader) {
     resolved.image.modality = modalityFromName(settings.modality);
     CaseForm form;
     form.name = resolved.form;
+    form.version = 2;
     form.parameters = parametersOf(resolved, reader);
     form.memory = [resolved, reader](const PipelineCase& item) { return memoryOf(item, resolved, reader); };
     form.process = [resolved, reader](const PipelineCase& item, const fs::path& folder) {

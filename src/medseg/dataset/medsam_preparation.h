@@ -61,9 +61,9 @@ std::string medsamPrefix(const MedsamSettings& settings);
 /// The pairs as cases named MODALITY_ANATOMY_ID; the first `trainCases` are marked for training.
 std::vector<PipelineCase> medsamCases(const std::vector<ImageLabelPair>& pairs, const MedsamSettings& settings);
 
-/// Writes npz_train/NAME.npz or npz_test/NAME.npz (LiteMedSAM: MedSAM_train, MedSAM_test), with saveNii NAME_img.nii.gz
-/// and NAME_gt.nii.gz in nii, with npy npy/imgs/NAME-000.npy and npy/gts/NAME-000.npy. A case without any label left
-/// writes nothing and warns.
+/// Writes npz_train/MODALITY_ANATOMY/NAME.npz or npz_test/... (LiteMedSAM: MedSAM_train, MedSAM_test), with saveNii
+/// NAME_img.nii.gz and NAME_gt.nii.gz beside it, with npy npy/imgs/NAME-000.npy and npy/gts/NAME-000.npy. A case
+/// without any label left writes nothing and warns.
 CaseForm medsamForm(const MedsamSettings& settings, const LabelReader& reader = {});
 
 }  // namespace medseg

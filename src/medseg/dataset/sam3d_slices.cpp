@@ -82,6 +82,28 @@ ByteSpan bytesOf(const T* values, std::size_t count) {
     return {reinterpret_cast<const std::uint8_t*>(values), count * sizeof(T)};
 }
 
+/// The points in blocks. Blocks without any foreground are all NaN: they share one memory, which is compressed once.
+std::vector<ByteSpan> pointParts(const Sam3dSlice& slice) {
+    constexpr std::size_t kBlock = 1 << 13;  // points
+    static const std::vector<float> kNowhere(kBlock, std::numeric_limits<float>::quiet_NaN());
+    std::vector<ByteSpan> parts;
+    const std::size_t pixels = slice.mask.size();
+    for (std::size_t channel = 0; channel < 3; ++channel) {
+        const float* points = slice.pointmap.data() + channel * pixels;
+        std::size_t open = 0;  // first point that is in no part yet
+        for (std::size_t begin = 0; begin < pixels; begin += kBlock) {
+            const std::size_t end = std::min(pixels, begin + kBlock);
+            const auto mask = std::span(slice.mask).subspan(begin, end - begin);
+            if (std::any_of(mask.begin(), mask.end(), [](std::uint8_t label) { return label != 0; })) continue;
+            if (open < begin) parts.push_back(bytesOf(points + open, begin - open));
+            parts.push_back(bytesOf(kNowhere.data(), end - begin));
+            open = end;
+        }
+        if (open < pixels) parts.push_back(bytesOf(points + open, pixels - open));
+    }
+    return parts;
+}
+
 /// Code points, as numpy stores text; bytes that are no UTF-8 become U+FFFD.
 std::vector<std::uint32_t> codePoints(const std::string& text) {
     std::vector<std::uint32_t> points;
@@ -163,8 +185,7 @@ void writeSam3dSlice(const std::filesystem::path& path, const Sam3dSlice& slice,
     const std::int64_t axis = slice.axis;
     add("image", npyStart("<f4", {3, slice.height, slice.width}), {channel, channel, channel});
     add("mask", npyStart("|u1", {slice.height, slice.width}), {bytesOf(slice.mask.data(), slice.mask.size())});
-    add("pointmap", npyStart("<f4", {3, slice.height, slice.width}),
-        {bytesOf(slice.pointmap.data(), slice.pointmap.size())});
+    add("pointmap", npyStart("<f4", {3, slice.height, slice.width}), pointParts(slice));
     add("affine", npyStart("<f8", {4, 4}), {bytesOf(affine[0].data(), 16)});
     add("slice_idx", npyStart("<i8", {}), {bytesOf(&slice.index, 1)});
     add("axis", npyStart("<i8", {}), {bytesOf(&axis, 1)});

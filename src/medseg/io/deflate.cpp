@@ -29,7 +29,8 @@ struct Compressed {
 /// 1 and 2 (0.47 s); zlib's level 1 takes 2 s.
 void deflateWithIsal(ByteSpan input, bool last, std::vector<std::uint8_t>& output) {
     constexpr std::uint32_t kIsalLevel = 3;
-    std::vector<std::uint8_t> workspace(ISAL_DEF_LVL3_DEFAULT);
+    // Kept for the thread: clearing it anew costs more than a small chunk.
+    thread_local std::vector<std::uint8_t> workspace(ISAL_DEF_LVL3_DEFAULT);
     isal_zstream stream;
     isal_deflate_init(&stream);
     stream.level = kIsalLevel;
@@ -110,7 +111,8 @@ std::vector<DeflateChunk> cutIntoChunks(std::span<const ByteSpan> parts, std::si
     return chunks;
 }
 
-std::uint32_t deflateChunks(std::span<DeflateChunk> chunks, int level, const std::function<void(ByteSpan)>& sink) {
+std::uint32_t deflateChunks(std::span<DeflateChunk> chunks, int level, const std::function<void(ByteSpan)>& sink,
+                            bool ends) {
     level = std::clamp(level, kFastestLevel, kSmallestLevel);
     std::mutex mutex;
     std::map<std::size_t, Compressed> finished;  // compressed, waiting for their turn
@@ -133,7 +135,7 @@ std::uint32_t deflateChunks(std::span<DeflateChunk> chunks, int level, const std
         for (std::size_t i = next++; i < chunks.size() && !failed; i = next++) {
             try {
                 throwIfInterrupted();
-                Compressed compressed = deflateChunk(chunks[i].input, level, i + 1 == chunks.size());
+                Compressed compressed = deflateChunk(chunks[i].input, level, ends && i + 1 == chunks.size());
                 const std::lock_guard lock(mutex);
                 finished.emplace(i, std::move(compressed));
                 writeReady();

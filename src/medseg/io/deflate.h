@@ -1,6 +1,7 @@
 // The deflate compression (RFC 1951) under gzip, zip and PNG, on memory: libdeflate and ISA-L behind one door.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <functional>
 #include <span>
@@ -33,8 +34,13 @@ struct DeflateChunk {
 /// Compresses consecutive chunks in parallel into ONE raw deflate stream. Every chunk but the last ends at a byte
 /// boundary (an empty stored block) and no chunk refers to bytes of another, so that a reader that knows the sizes can
 /// inflate them independently. `sink` receives the stream in order, from one thread at a time. Fills `compressedSize`
-/// of the chunks. Returns the CRC-32 of all input. The bytes do not depend on the number of threads.
-std::uint32_t deflateChunks(std::span<DeflateChunk> chunks, int level, const std::function<void(ByteSpan)>& sink);
+/// of the chunks. Returns the CRC-32 of all input. The bytes do not depend on the number of threads. With `ends` false
+/// the stream stays open at a byte boundary: more such streams may follow, then kEmptyLastBlock.
+std::uint32_t deflateChunks(std::span<DeflateChunk> chunks, int level, const std::function<void(ByteSpan)>& sink,
+                            bool ends = true);
+
+/// Ends a stream that deflateChunks() left open.
+inline constexpr std::array<std::uint8_t, 5> kEmptyLastBlock{0x01, 0x00, 0x00, 0xff, 0xff};
 
 constexpr std::size_t kDeflateChunkSize = std::size_t{1} << 19;
 

@@ -290,7 +290,9 @@ StoredImage readStoredImage(const fs::path& file, const ReadOptions& wanted) {
         case Format::Png: {
             ImageHeader header = fromPng(readPngInfo(path));
             checkedVolume(header, options, path);
-            return {std::move(header), readPng(path)};
+            AnyVolume voxels = readPng(path);
+            header.storedType = voxelTypeName(voxels);  // gray pixels of a colour file
+            return {std::move(header), std::move(voxels)};
         }
         case Format::Npz:
             break;

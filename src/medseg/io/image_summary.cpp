@@ -55,6 +55,8 @@ std::optional<std::vector<std::int64_t>> countValues(const Volume<T>& volume) {
 
 template <typename T>
 bool hasRegions(const Volume<T>& volume) {
+    constexpr std::int64_t kMostChannels = 4;
+    if (volume.nx() <= kMostChannels) return false;  // numpy's (rows, columns, channels): equal channels are no regions
     std::atomic<std::int64_t> equal{0};
     parallelForEach(0, volume.nz(), [&](std::int64_t z) {
         std::int64_t here = 0;

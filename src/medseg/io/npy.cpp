@@ -1,5 +1,6 @@
 #include "medseg/io/npy.h"
 
+#include <array>
 #include <limits>
 
 #include <fmt/format.h>
@@ -115,6 +116,15 @@ std::size_t checkedDataSize(const NpyHeader& header, std::uint64_t available, co
                                             fmt::join(header.shape, ", "), header.typeName(),
                                             needed ? fmt::to_string(*needed) : "more than 2^64", available));
     return static_cast<std::size_t>(*needed);
+}
+
+void appendUtf8(std::uint32_t point, std::string& text) {
+    constexpr std::uint32_t kLast = 0x10FFFF, kReplacement = 0xFFFD;
+    if (point > kLast) point = kReplacement;
+    const int more = point < 0x80 ? 0 : point < 0x800 ? 1 : point < 0x10000 ? 2 : 3;
+    constexpr std::array<std::uint32_t, 4> kLeads{0, 0xC0, 0xE0, 0xF0};
+    text.push_back(static_cast<char>(kLeads[static_cast<std::size_t>(more)] | point >> (6 * more)));
+    for (int i = more - 1; i >= 0; --i) text.push_back(static_cast<char>(0x80U | ((point >> (6 * i)) & 0x3FU)));
 }
 
 ByteSpan asBytes(const std::string& text) {
@@ -265,6 +275,20 @@ NpyArray NpzFile::read(const std::string& name) const {
     bytes.erase(bytes.begin(), bytes.begin() + static_cast<std::ptrdiff_t>(head.dataOffset));
     bytes.resize(size);
     return arrange(head, std::move(bytes));
+}
+
+std::string NpzFile::readText(const std::string& name) const {
+    const NpyHeader head = header(name);
+    if (!head.isText()) throw DataError(sourceOf(name), fmt::format("is no text but {}", head.typeName()));
+    const ZipEntry& entry = *find(name);
+    const std::vector<std::uint8_t> bytes = zip_->read(entry);
+    std::string text;
+    for (std::size_t at = head.dataOffset; at + 4 <= bytes.size(); at += 4) {
+        const auto point = loadNumber<std::uint32_t>(&bytes[at], head.byteOrder);
+        if (point == 0) break;  // shorter texts are padded
+        appendUtf8(point, text);
+    }
+    return text;
 }
 
 void writeNpz(const std::filesystem::path& path, const std::map<std::string, NpyArray>& arrays, bool compress) {

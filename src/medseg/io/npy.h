@@ -92,6 +92,8 @@ class NpzFile {
     std::vector<std::string> names() const;
     bool contains(const std::string& name) const;
     NpyArray read(const std::string& name) const;
+    /// A single text, numpy's type <U, as UTF-8. Throws DataError for anything else.
+    std::string readText(const std::string& name) const;
     /// Type and shape without the data (npy_header.h); also of object arrays.
     NpyHeader header(const std::string& name) const;
 

@@ -22,6 +22,8 @@ struct NpyHeader {
     std::vector<std::int64_t> shape;
     std::size_t dataOffset = 0;
 
+    /// One text of numpy's unicode type (<U12).
+    bool isText() const { return descriptor.size() > 2 && descriptor[1] == 'U' && shape.empty(); }
     bool isObject() const { return descriptor.find('O') != std::string::npos; }
     /// numpy's type name for plain types, "object", else the descriptor.
     std::string typeName() const;

@@ -36,7 +36,10 @@ std::vector<ArraySummary> summarizeArrays(const std::filesystem::path& path) {
         summary.typeName = header.typeName();
         summary.shape = header.shape;
         try {
-            summary.statistics = statisticsOfArray(npz.read(name));
+            if (header.isText())
+                summary.text = npz.readText(name);
+            else
+                summary.statistics = statisticsOfArray(npz.read(name));
         } catch (const DataError& error) {
             summary.problem = error.what();
         }

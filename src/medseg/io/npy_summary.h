@@ -14,6 +14,7 @@ struct ArraySummary {
     std::string typeName;             ///< numpy's name, "object" for pickled objects
     std::vector<std::int64_t> shape;  ///< as numpy prints it
     ValueStatistics statistics;
+    std::string text;     ///< of a single text; else empty
     std::string problem;  ///< why the values cannot be read (object array, damaged data); else empty
 };
 

@@ -1,6 +1,7 @@
 #include "medseg/io/png.h"
 
 #include <cstring>
+#include <optional>
 
 #include <fmt/format.h>
 #include <png.h>
@@ -132,6 +133,25 @@ AnyVolume readGray(PngReader& reader, const PngInfo& facts) {
     return volume;
 }
 
+/// The gray values of a colour picture whose pixels are all gray and opaque; nothing for any other.
+std::optional<AnyVolume> grayOfColours(PngReader& reader, const PngInfo& facts) {
+    if (facts.bits != 8) return std::nullopt;
+    const auto channels = static_cast<std::size_t>(facts.channels);
+    const std::size_t pixels = static_cast<std::size_t>(facts.width * facts.height);
+    reader.requirePlausibleSize(pixels * channels);
+    std::vector<std::uint8_t> bytes(pixels * channels);
+    reader.readRows(bytes.data(), static_cast<std::size_t>(facts.width) * channels, facts.height);
+    const bool hasAlpha = channels % 2 == 0;
+    Volume<std::uint8_t> volume(Geometry({facts.width, facts.height, 1}, identityAffine()));
+    for (std::size_t i = 0; i < pixels; ++i) {
+        const std::uint8_t* pixel = bytes.data() + i * channels;
+        if (channels >= 3 && (pixel[1] != pixel[0] || pixel[2] != pixel[0])) return std::nullopt;
+        if (hasAlpha && pixel[channels - 1] != 255) return std::nullopt;
+        volume.data()[i] = pixel[0];
+    }
+    return volume;
+}
+
 }  // namespace
 
 PngInfo readPngInfo(const fs::path& path) {
@@ -141,10 +161,12 @@ PngInfo readPngInfo(const fs::path& path) {
 AnyVolume readPng(const fs::path& path) {
     PngReader reader(path);
     const PngInfo facts = reader.expand();
-    if (facts.channels != 1)
+    if (facts.channels != 1) {
+        if (auto gray = grayOfColours(reader, facts)) return std::move(*gray);
         throw DataError(reader.name(),
                         fmt::format("is a colour PNG ({} channels, RGB or with transparency): a gray image is needed",
                                     facts.channels));
+    }
     reader.requirePlausibleSize(static_cast<std::uint64_t>(facts.width * facts.height) *
                                 static_cast<unsigned>(facts.bits) / 8);
     return facts.bits == 16 ? readGray<std::uint16_t>(reader, facts) : readGray<std::uint8_t>(reader, facts);

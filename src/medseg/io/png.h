@@ -21,7 +21,8 @@ struct PngInfo {
 PngInfo readPngInfo(const std::filesystem::path& path);
 
 /// A gray image as a volume of one slice, row 0 first, identity affine; 8 or 16 bit. Depths below 8 bits are expanded
-/// to 0..255. Throws DataError: damaged, truncated, or coloured.
+/// to 0..255. A colour file (8 bit, opaque) all of whose pixels are gray counts as gray. Throws DataError: damaged,
+/// truncated, or coloured.
 AnyVolume readPng(const std::filesystem::path& path);
 
 /// 8-bit pixels of 1 (gray) or 3 (RGB) channels, rows top to bottom.

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <limits>
+#include <map>
+#include <set>
 
 #include <fmt/format.h>
 #include <isa-l/igzip_lib.h>
@@ -112,6 +114,17 @@ bool applyZip64(ByteSpan extra, std::uint64_t& size, std::uint64_t& compressedSi
         }
     }
     return true;
+}
+
+using PartKey = std::pair<const std::uint8_t*, std::size_t>;
+
+PartKey keyOf(ByteSpan part) {
+    return {part.data(), part.size()};
+}
+
+bool hasRepeats(std::span<const ByteSpan> parts) {
+    std::set<PartKey> seen;
+    return !std::all_of(parts.begin(), parts.end(), [&](ByteSpan part) { return seen.insert(keyOf(part)).second; });
 }
 
 }  // namespace
@@ -302,12 +315,40 @@ void ZipWriter::addParts(const std::string& name, std::span<const ByteSpan> part
     WrittenEntry written;
     written.entry = {.name = name, .size = size, .deflated = true};
     writeLocalHeader(written, options.alignment);
-    std::vector<DeflateChunk> chunks = cutIntoChunks(parts, kDeflateChunkSize);
-    written.entry.crc =
-        deflateChunks(chunks, options.level, [&](ByteSpan piece) { file_.write(piece.data(), piece.size()); });
+    if (hasRepeats(parts)) {
+        written.entry.crc = writeRepeatedParts(parts, options.level);
+    } else {
+        std::vector<DeflateChunk> chunks = cutIntoChunks(parts, kDeflateChunkSize);
+        written.entry.crc =
+            deflateChunks(chunks, options.level, [&](ByteSpan piece) { file_.write(piece.data(), piece.size()); });
+    }
     written.entry.compressedSize = file_.position() - written.entry.dataOffset;
     patchLocalHeader(written);
     written_.push_back(std::move(written));
+}
+
+std::uint32_t ZipWriter::writeRepeatedParts(std::span<const ByteSpan> parts, int level) {
+    struct Packed {
+        std::vector<std::uint8_t> bytes;
+        std::uint32_t crc = 0;
+    };
+    std::map<PartKey, Packed> known;
+    std::uint32_t crc = 0;
+    for (const ByteSpan part : parts) {
+        const auto [place, isNew] = known.try_emplace(keyOf(part));
+        Packed& packed = place->second;
+        if (isNew) {
+            std::vector<DeflateChunk> chunks = cutIntoChunks({&part, 1}, kDeflateChunkSize);
+            const auto keep = [&](ByteSpan piece) {
+                packed.bytes.insert(packed.bytes.end(), piece.begin(), piece.end());
+            };
+            packed.crc = deflateChunks(chunks, level, keep, false);
+        }
+        file_.write(packed.bytes.data(), packed.bytes.size());
+        crc = combineCrc32(crc, packed.crc, part.size());
+    }
+    file_.write(kEmptyLastBlock.data(), kEmptyLastBlock.size());
+    return crc;
 }
 
 void ZipWriter::begin(const std::string& name, std::uint64_t size, std::uint32_t alignment) {

@@ -73,7 +73,8 @@ class ZipWriter {
         int level = 0;                ///< 0 = stored; 1..12 = deflated (in parallel)
         std::uint32_t alignment = 1;  ///< data start at a multiple of it (PyTorch: 64), at most 4096
     };
-    /// A whole entry at once, given in one or more consecutive parts.
+    /// A whole entry at once, given in one or more consecutive parts. A part that is the memory of an earlier one
+    /// (equal channels) is compressed once.
     void addParts(const std::string& name, std::span<const ByteSpan> parts, const EntryOptions& options);
     void add(const std::string& name, ByteSpan bytes, const EntryOptions& options) {
         addParts(name, {&bytes, 1}, options);
@@ -97,6 +98,8 @@ class ZipWriter {
     void writeLocalHeader(WrittenEntry& written, std::uint32_t alignment);
     void patchLocalHeader(const WrittenEntry& written);
     void writeCentralHeader(const WrittenEntry& written);
+    /// Returns the CRC-32 of all parts.
+    std::uint32_t writeRepeatedParts(std::span<const ByteSpan> parts, int level);
 
     AtomicFile file_;
     std::vector<WrittenEntry> written_;

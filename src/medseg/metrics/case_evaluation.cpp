@@ -11,7 +11,9 @@
 
 #include "medseg/base/error.h"
 #include "medseg/base/threads.h"
+#include "medseg/io/image_file.h"
 #include "medseg/metrics/detection.h"
+#include "medseg/metrics/segment_grid.h"
 
 namespace medseg {
 namespace {
@@ -189,6 +191,12 @@ class NamedSide {
         return {readMask(mask->second, side_), 1};
     }
     const LabelImage* image() const { return image_ ? &*image_ : nullptr; }
+    /// A DICOM segmentation against masks goes on their grid once, not for every structure.
+    void putOnGridOf(const NamedSide& masks) {
+        if (!image_ || !image_->spansOwnFrames || masks.masks_.empty()) return;
+        const Geometry grid = readImageHeader(masks.masks_.begin()->second).geometry;
+        image_->map = onGrid(std::move(image_->map), grid, image_->source);
+    }
     int idOf(const std::string& name) const {
         const auto found = ids_.find(name);
         return found == ids_.end() ? 0 : found->second;
@@ -203,8 +211,10 @@ class NamedSide {
 
 /// Masks on at least one side: every structure is a pair of volumes of its own, so overlapping masks stay exact.
 std::vector<StructureMeasure> measureByName(const CasePair& pair, const CaseSettings& settings) {
-    const NamedSide reference(pair.reference, CaseSide::Reference, settings);
-    const NamedSide prediction(pair.prediction, CaseSide::Prediction, settings);
+    NamedSide reference(pair.reference, CaseSide::Reference, settings);
+    NamedSide prediction(pair.prediction, CaseSide::Prediction, settings);
+    reference.putOnGridOf(prediction);
+    prediction.putOnGridOf(reference);
     std::set<std::string> all;
     reference.addNames(all);
     prediction.addNames(all);
@@ -225,6 +235,7 @@ std::vector<StructureMeasure> measureByName(const CasePair& pair, const CaseSett
         const LabelImage* b = ownB ? &*ownB : prediction.image();
         if (a == nullptr) a = &ownA.emplace(emptyLike(*b));
         if (b == nullptr) b = &ownB.emplace(emptyLike(*a));
+        if (ownA && ownB) matchGrids(*ownA, *ownB);
         const MatchedStructure structure{labelOf(i), names[i], idA > 0 ? idA : reference.idOf(names[i]),
                                          idB > 0 ? idB : prediction.idOf(names[i])};
         requireSameGeometry(a->map.geometry(), a->source, b->map.geometry(), b->source);
@@ -290,6 +301,7 @@ CaseEvaluation evaluateCase(const CasePair& pair, const CaseSettings& settings) 
         LabelImage reference, prediction;
         tbb::parallel_invoke([&] { reference = readLabelImage(pair.reference.path, CaseSide::Reference); },
                              [&] { prediction = readLabelImage(pair.prediction.path, CaseSide::Prediction); });
+        matchGrids(reference, prediction);
         result.structures = measureLabelMaps(reference, prediction, settings);
     }
     sortByLabel(result.structures);

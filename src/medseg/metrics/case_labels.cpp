@@ -13,6 +13,7 @@
 #include "medseg/base/threads.h"
 #include "medseg/io/image_file.h"
 #include "medseg/io/npy.h"
+#include "medseg/metrics/segment_grid.h"
 
 namespace medseg {
 namespace {
@@ -101,8 +102,21 @@ bool isNpz(const fs::path& path) {
 
 LabelImage readLabelImage(const fs::path& path, CaseSide side) {
     if (isNpz(path)) return readNpzLabels(path, side);
-    const bool isFlat = readImageHeader(path).shape.size() == 2;
-    return {readLabelMap(path), isFlat, path.string()};
+    const ImageHeader header = readImageHeader(path);
+    return {readLabelMap(path), header.shape.size() == 2, path.string(), header.format == "DICOM SEG"};
+}
+
+void matchGrids(LabelImage& reference, LabelImage& prediction) {
+    if (!reference.spansOwnFrames && !prediction.spansOwnFrames) return;
+    const auto put = [](LabelImage& image, const Geometry& grid) {
+        if (!image.map.geometry().matches(grid)) image.map = onGrid(std::move(image.map), grid, image.source);
+    };
+    const Geometry grid = !reference.spansOwnFrames ? reference.map.geometry()
+                          : !prediction.spansOwnFrames
+                              ? prediction.map.geometry()
+                              : commonGrid(reference.map.geometry(), prediction.map.geometry());
+    put(reference, grid);
+    put(prediction, grid);
 }
 
 LabelImage readMask(const fs::path& path, CaseSide side) {

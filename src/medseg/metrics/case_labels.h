@@ -17,8 +17,13 @@ enum class CaseSide { Reference, Prediction };
 struct LabelImage {
     LabelMap map;
     bool isFlat = false;
-    std::string source;  ///< file name, for messages
+    std::string source;           ///< file name, for messages
+    bool spansOwnFrames = false;  ///< a DICOM segmentation: only the frames with segments
 };
+
+/// Puts a side that spans its own frames on the grid of the other one, two of them on their common grid. Throws
+/// DataError as onGrid().
+void matchGrids(LabelImage& reference, LabelImage& prediction);
 
 /// Reads any image as labels. Of an npz file the array "gts" (reference) or "segs" (prediction), or else the only array
 /// that can be a label map; its "spacing" (x, y, z mm) becomes the geometry. Throws DataError.

@@ -9,6 +9,7 @@
 #include <fmt/format.h>
 
 #include "medseg/base/error.h"
+#include "medseg/base/files.h"
 #include "medseg/io/image_file.h"
 
 namespace medseg {
@@ -38,9 +39,17 @@ std::vector<fs::path> sortedEntries(const fs::path& folder) {
     return entries;
 }
 
-/// Any image; of a NIfTI pair the header stands for both files.
+bool isDicomName(const fs::path& path) {
+    return endsWithIgnoringCase(path.filename().string(), ".dcm");
+}
+
+/// Any image, or a DICOM segmentation; of a NIfTI pair the header stands for both files.
 bool isLabelFile(const fs::path& path) {
-    return fs::is_regular_file(path) && isImageName(path) && path.extension() != ".img";
+    return fs::is_regular_file(path) && (isImageName(path) || isDicomName(path)) && path.extension() != ".img";
+}
+
+std::string stemOf(const fs::path& path) {
+    return isDicomName(path) ? path.stem().string() : imageStem(path);
 }
 
 bool isMaskFile(const fs::path& path) {
@@ -50,8 +59,8 @@ bool isMaskFile(const fs::path& path) {
 bool holdsTellingStructures(const fs::path& folder) {
     int found = 0;
     for (const fs::path& entry : sortedEntries(folder))
-        if (isMaskFile(entry) && std::find(kTellingStructures.begin(), kTellingStructures.end(), imageStem(entry)) !=
-                                     kTellingStructures.end())
+        if (isMaskFile(entry) &&
+            std::find(kTellingStructures.begin(), kTellingStructures.end(), stemOf(entry)) != kTellingStructures.end())
             ++found;
     return found >= 2;
 }
@@ -77,7 +86,7 @@ std::vector<CaseSource> caseInFolder(const fs::path& folder) {
     if (fs::is_directory(folder / "segmentations")) return {{name, folder / "segmentations", true, false}};
     for (const fs::path& entry : sortedEntries(folder))
         if (isLabelFile(entry) &&
-            std::find(kLabelMapNames.begin(), kLabelMapNames.end(), imageStem(entry)) != kLabelMapNames.end())
+            std::find(kLabelMapNames.begin(), kLabelMapNames.end(), stemOf(entry)) != kLabelMapNames.end())
             return {{name, entry, false, false}};
     if (holdsTellingStructures(folder)) return {{name, folder, true, false}};
     return {};
@@ -93,13 +102,13 @@ std::vector<CaseSource> casesInFolder(const fs::path& root) {
     const auto isCase = [&](const fs::path& entry) { return hasVolumes ? isMaskFile(entry) : isLabelFile(entry); };
     std::set<std::string> stems;
     for (const fs::path& entry : entries)
-        if (isCase(entry)) stems.insert(imageStem(entry));
+        if (isCase(entry)) stems.insert(stemOf(entry));
     std::vector<CaseSource> cases;
     for (const fs::path& entry : entries) {
         if (fs::is_directory(entry)) {
             for (CaseSource& source : caseInFolder(entry)) cases.push_back(std::move(source));
         } else if (isCase(entry)) {
-            const std::string stem = imageStem(entry);
+            const std::string stem = stemOf(entry);
             const std::string name = withoutChannel(stem);
             if (name != stem && stems.count(name) > 0) continue;
             cases.push_back({name, entry, false, false});
@@ -132,7 +141,7 @@ std::vector<CaseSource> findCases(const fs::path& root, CaseLayout layout) {
     std::error_code error;
     const fs::file_status status = fs::status(root, error);
     if (!fs::exists(status)) throw DataError(root.string(), "no such file or folder");
-    if (!fs::is_directory(status)) return {{withoutChannel(imageStem(root)), root, false, true}};
+    if (!fs::is_directory(status)) return {{withoutChannel(stemOf(root)), root, false, true}};
     if (isStructureFolder(withoutTrailingSlash(root), layout)) return {{structureFolderCase(root), root, true, true}};
     std::vector<CaseSource> cases = layout == CaseLayout::Cases ? std::vector<CaseSource>{} : caseInFolder(root);
     if (!cases.empty()) {
@@ -183,7 +192,7 @@ CasePairing pairCases(const fs::path& reference, const fs::path& prediction, Cas
 std::vector<std::pair<std::string, fs::path>> structureMasks(const fs::path& folder) {
     std::vector<std::pair<std::string, fs::path>> masks;
     for (const fs::path& entry : sortedEntries(folder))
-        if (isMaskFile(entry)) masks.emplace_back(imageStem(entry), entry);
+        if (isMaskFile(entry)) masks.emplace_back(stemOf(entry), entry);
     if (masks.empty()) throw DataError(folder.string(), "no structure masks in it");
     return masks;
 }

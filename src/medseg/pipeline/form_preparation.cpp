@@ -66,10 +66,12 @@ void checkSettings(const Recipe& recipe) {
         medsamSettingsFrom(form, recipe.prepareMedsam, {});
 }
 
-void writeSheet(const fs::path& output, const std::string& form, const CasePipelineResult& result, std::size_t cases) {
+void writeSheet(const fs::path& output, const std::string& form, const CasePipelineResult& result, std::size_t cases,
+                const LabelTable& names) {
     const fs::path sheet = output / "contact_sheet.png";
     if (result.prepared > 0 || !fs::exists(sheet))
-        writeContactSheet(sheet, output, result, fmt::format("{}: {} of {} cases", form, result.records.size(), cases));
+        writeContactSheet(sheet, output, result, fmt::format("{}: {} of {} cases", form, result.records.size(), cases),
+                          names);
 }
 
 }  // namespace
@@ -80,6 +82,17 @@ void FormOutcome::throwIfFailed() const {
                                 failures.size() + cases, failures.front().message));
 }
 
+PreparationResult prepareSliceCache(const Recipe& recipe, const fs::path& output) {
+    const Dataset dataset = discoverDataset(recipe.data);
+    logInfo("{}: {} cases, {} structures", recipe.data.root, dataset.cases.size(), dataset.labels.size());
+    PreparationResult result = prepareSlices(dataset, recipe.prepare, output);
+    writeTextFile(output / "recipe.yaml", recipeToYaml(recipe));
+    const fs::path sheet = output / "contact_sheet.png";
+    if (result.prepared > 0 || !fs::exists(sheet)) writeContactSheet(sheet, SliceCache(output));
+    for (const CaseFailure& failure : result.failures) logWarning("{}", failure.message);
+    return result;
+}
+
 FormOutcome prepareForm(const Recipe& recipe, const fs::path& output) {
     checkSettings(recipe);
     FormCases found = findFormCases(recipe.data);
@@ -87,7 +100,7 @@ FormOutcome prepareForm(const Recipe& recipe, const fs::path& output) {
     NnunetSettings nnunet;
     const Work work = workOf(recipe, output, found, nnunet);
     CasePipelineResult result = runCasePipeline(work.form, work.cases, output);
-    writeSheet(output, recipe.prepare.form, result, work.cases.size());
+    writeSheet(output, recipe.prepare.form, result, work.cases.size(), found.reader.structures());
     if (recipe.prepare.form == "nnunet")
         writeNnunetDescription(output / "dataset.json", describeNnunet(result, nnunet, found.reader));
     FormOutcome outcome{
@@ -95,6 +108,7 @@ FormOutcome prepareForm(const Recipe& recipe, const fs::path& output) {
     for (const CaseRecord& record : result.records) outcome.files += record.files.size();
     outcome.failures = std::move(found.problems);
     outcome.failures.insert(outcome.failures.end(), result.failures.begin(), result.failures.end());
+    writeTextFile(output / "recipe.yaml", recipeToYaml(recipe));
     for (const CaseFailure& failure : outcome.failures) logWarning("{}", failure.message);
     return outcome;
 }

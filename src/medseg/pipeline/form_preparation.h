@@ -1,15 +1,20 @@
-// Preparation into the files of another trainer, as a recipe describes it: find the cases, run the form, draw the
-// contact sheet.
+// Preparation as a recipe describes it: find the cases, run the form, draw the contact sheet.
 #pragma once
 
 #include <filesystem>
 #include <vector>
 
 #include "medseg/dataset/case_pipeline.h"
+#include "medseg/dataset/preparation.h"
 #include "medseg/recipe/recipe.h"
 
 namespace medseg {
 
+/// Prepares the U-Net's slices (prepare.form "slices") of recipe.data into `output`, with recipe.yaml and
+/// contact_sheet.png beside them. Logs a warning for every failure. Throws as discoverDataset() and prepareSlices().
+PreparationResult prepareSliceCache(const Recipe& recipe, const std::filesystem::path& output);
+
+/// What a run of another form did.
 struct FormOutcome {
     int prepared = 0;                   ///< cases worked on in this run
     int reused = 0;                     ///< cases that were already there, unchanged
@@ -22,9 +27,9 @@ struct FormOutcome {
 };
 
 /// Prepares the cases of recipe.data into `output` in the form recipe.prepare.form (any but "slices"), with
-/// manifest.json, contact_sheet.png and, for nnunet, dataset.json beside the files. Logs a warning for every failure
-/// and every image without labels. Throws UsageError, DataError when there is no case at all, WorkError when the output
-/// cannot be written, InterruptedError.
+/// manifest.json, recipe.yaml, contact_sheet.png and, for nnunet, dataset.json beside the files. Logs a warning for
+/// every failure and every image without labels. Throws UsageError, DataError when there is no case at all, WorkError
+/// when the output cannot be written, InterruptedError.
 FormOutcome prepareForm(const Recipe& recipe, const std::filesystem::path& output);
 
 }  // namespace medseg

@@ -171,15 +171,14 @@ void Pipeline::prepare() {
                 folders_.cache.string());
         return outcome.throwIfFailed();
     }
-    const Dataset dataset = discoverDataset(recipe_.data);
-    const PreparationResult result = prepareSlices(dataset, recipe_.prepare, folders_.cache);
+    const PreparationResult result = prepareSliceCache(recipe_, folders_.cache);
     logInfo("{} cases prepared, {} reused, {} slices in {}", result.prepared, result.reused, result.slices,
             folders_.cache.string());
-    if (!result.failures.empty()) {
-        for (const auto& failure : result.failures) logWarning("{}: {}", failure.id, failure.message);
+    if (!result.failures.empty())
         throw WorkError(fmt::format("{} of {} cases could not be prepared (listed above); the others are in {}",
-                                    result.failures.size(), dataset.cases.size(), folders_.cache.string()));
-    }
+                                    result.failures.size(),
+                                    result.failures.size() + static_cast<std::size_t>(result.prepared + result.reused),
+                                    folders_.cache.string()));
 }
 
 void Pipeline::train() {

@@ -6,6 +6,7 @@
 #include <fmt/format.h>
 
 #include "medseg/base/threads.h"
+#include "medseg/dataset/case_preview.h"
 #include "medseg/report/overlay_sheet.h"
 #include "medseg/report/panel.h"
 
@@ -84,20 +85,69 @@ double rowHeight(const ContactSheetRow& row) {
     return kCaption + 2 * tileArea(row.preview, {}).height + kGap + kRowGap;
 }
 
-sheet::Legend legendOf(const std::vector<ContactSheetRow>& rows) {
+sheet::Legend legendOf(const std::vector<ContactSheetRow>& rows, const LabelTable& names) {
     std::map<int, std::int64_t> areas;
     for (const ContactSheetRow& row : rows)
         for (const std::uint8_t label : row.preview.labels)
             if (label != 0) ++areas[label];
     OverlayRow all;
     for (const auto& [label, area] : areas)
-        all.legend.push_back({fmt::format("label {}", label), labelColor(label), area});
+        all.legend.push_back({names.findId(label) != nullptr ? names.nameOf(label) : fmt::format("label {}", label),
+                              labelColor(label), area});
     return sheet::mergeLegends(std::span<const OverlayRow>(&all, 1));
+}
+
+/// "80 slices, 5 labels": what the record says of them.
+std::string detailOf(const CaseRecord& record) {
+    std::string detail;
+    if (const auto slices = record.values.find("slices"); slices != record.values.end()) {
+        std::size_t count = slices->is_array() ? slices->size() : 0;
+        if (slices->is_object())
+            for (const auto& [axis, indices] : slices->items()) count += indices.size();
+        detail = fmt::format("{} slices", count);
+    }
+    if (const auto labels = record.values.find("labels"); labels != record.values.end())
+        detail += fmt::format("{}{} labels", detail.empty() ? "" : ", ", labels->size());
+    return detail;
+}
+
+/// Slices of one case with any label (any slices without), turned so that the patient's right or front is on the left.
+CasePreview previewOf(const SliceCache& cache, std::int64_t caseIndex) {
+    const SliceFormat& format = cache.format();
+    std::vector<std::int64_t> slices, labelled;
+    for (std::int64_t k = 0; k < cache.caseAt(caseIndex).sliceCount(); ++k) {
+        slices.push_back(cache.firstSliceOf(caseIndex) + k);
+        const auto counts = cache.labelCounts(slices.back());
+        if (std::any_of(counts.begin() + 1, counts.end(), [](std::uint32_t pixels) { return pixels > 0; }))
+            labelled.push_back(slices.back());
+    }
+    if (!labelled.empty()) slices = labelled;
+    CasePreview preview;
+    std::vector<float> image(static_cast<std::size_t>(format.pixelCount()));
+    for (const std::int64_t tile : previewTiles(static_cast<std::int64_t>(slices.size()))) {
+        const std::int64_t slice = slices[static_cast<std::size_t>(tile)];
+        cache.copyImage(slice, image.data());
+        const auto labels = cache.labelBytes(slice, 0);
+        const auto pixel = [&](std::int64_t row, std::int64_t column) {
+            return static_cast<std::size_t>((format.height - 1 - row) * format.width + format.width - 1 - column);
+        };
+        addPreviewTile(
+            preview, format.height, format.width,
+            [&](std::int64_t row, std::int64_t column) {
+                return previewByte(image[pixel(row, column)], {0, 1});
+            },
+            // The low byte of two-byte labels: colours repeat above 255.
+            [&](std::int64_t row, std::int64_t column) {
+                return labels[pixel(row, column) * static_cast<std::size_t>(format.labelBytes())];
+            });
+    }
+    return preview;
 }
 
 }  // namespace
 
-Canvas composeContactSheet(const std::vector<ContactSheetRow>& rows, const std::string& title) {
+Canvas composeContactSheet(const std::vector<ContactSheetRow>& rows, const std::string& title,
+                           const LabelTable& names) {
     std::int64_t tiles = 1;
     double height = 2 * sheet::kMargin + kTitle;
     for (const ContactSheetRow& row : rows) {
@@ -105,7 +155,7 @@ Canvas composeContactSheet(const std::vector<ContactSheetRow>& rows, const std::
         height += rowHeight(row);
     }
     const double inner = std::max(400.0, static_cast<double>(tiles) * (kTileSide + kGap) - kGap);
-    const sheet::Legend legend = legendOf(rows);
+    const sheet::Legend legend = legendOf(rows, names);
     const Canvas measure(1, 1);
     height += sheet::legendHeight(measure, inner, legend);
     Canvas canvas(inner + 2 * sheet::kMargin, height, palette::kPaper, kScale);
@@ -130,23 +180,33 @@ Canvas composeContactSheet(const std::vector<ContactSheetRow>& rows, const std::
 }
 
 bool writeContactSheet(const std::filesystem::path& path, const std::filesystem::path& output,
-                       const CasePipelineResult& result, const std::string& title, std::size_t mostCases) {
+                       const CasePipelineResult& result, const std::string& title, const LabelTable& names,
+                       std::size_t mostCases) {
     const std::size_t count = std::min(mostCases, result.records.size());
     std::vector<ContactSheetRow> rows;
     for (std::size_t i = 0; i < count; ++i) {
         const CaseRecord& record = result.records[i * result.records.size() / count];
         CasePreview preview = readCasePreview(output, record.id);
         if (preview.tiles() == 0) continue;
-        std::string detail;
-        if (record.values.contains("slices") && record.values["slices"].is_array())
-            detail = fmt::format("{} slices", record.values["slices"].size());
-        if (record.values.contains("labels"))
-            detail += fmt::format("{}{} labels", detail.empty() ? "" : ", ", record.values["labels"].size());
-        rows.push_back({record.id, std::move(detail), std::move(preview)});
+        rows.push_back({record.id, detailOf(record), std::move(preview)});
     }
     if (rows.empty()) return false;
-    composeContactSheet(rows, title).writePng(path);
+    composeContactSheet(rows, title, names).writePng(path);
     return true;
+}
+
+void writeContactSheet(const std::filesystem::path& path, const SliceCache& cache, std::size_t mostCases) {
+    const auto cases = static_cast<std::size_t>(cache.caseCount());
+    const std::size_t count = std::min(mostCases, cases);
+    std::vector<ContactSheetRow> rows;
+    for (std::size_t i = 0; i < count; ++i) {
+        const auto index = static_cast<std::int64_t>(i * cases / count);
+        const CachedCase& item = cache.caseAt(index);
+        rows.push_back({item.id, fmt::format("{} slices", item.sliceCount()), previewOf(cache, index)});
+    }
+    const std::string title =
+        fmt::format("{} slices of {} of {} cases", sliceAxisName(cache.format().axis), count, cases);
+    composeContactSheet(rows, title, cache.labels()).writePng(path);
 }
 
 }  // namespace medseg

@@ -96,8 +96,8 @@ void drawRow(Canvas& canvas, Point topLeft, const OverlayRow& row, bool captions
         if (captions)
             canvas.text({area.x, y - 6}, canvas.fitText(row.panels[i].caption, area.width, kCaptionText), kCaptionText);
         canvas.image(area, row.panels[i].picture, false);
-        sheet::drawOrientation(canvas, area, row.letters);
-        if (i == 0) sheet::drawScaleBar(canvas, area, row.millimetresPerPoint);
+        if (row.letters[0] != 0) sheet::drawOrientation(canvas, area, row.letters);
+        if (i == 0 && row.millimetresPerPoint > 0) sheet::drawScaleBar(canvas, area, row.millimetresPerPoint);
     }
 }
 
@@ -120,12 +120,15 @@ OverlayRow renderOverlayRow(const OverlayCase& overlay, const OverlayOptions& op
 
     OverlayRow row;
     row.name = overlay.name;
-    row.detail =
-        sheet::describeSlice(view, painter.slice) + ", " + sheet::describeVoxels(overlay.image->geometry(), window);
+    row.detail = fmt::format("{}, {}",
+                             overlay.isOriented ? sheet::describeSlice(view, painter.slice)
+                                                : fmt::format("slice {} of 0–{}", painter.slice, view.slices() - 1),
+                             sheet::describeVoxels(overlay, window));
     row.width = painter.size.width;
     row.height = painter.size.height;
-    row.millimetresPerPoint = view.widthMm() / row.width;
-    row.letters = {view.leftLetter(), view.rightLetter(), view.topLetter(), view.bottomLetter()};
+    row.millimetresPerPoint = overlay.isSized ? view.widthMm() / row.width : 0;
+    if (overlay.isOriented)
+        row.letters = {view.leftLetter(), view.rightLetter(), view.topLetter(), view.bottomLetter()};
     row.panels.push_back({"Image", painter.gray});
     const sheet::StructureColors colors(overlay);
     Plane2D<int> reference, prediction;
@@ -229,8 +232,9 @@ Canvas renderMontage(const OverlayCase& overlay, const MontageOptions& options) 
 
     const double top = sheet::kMargin;
     canvas.text({sheet::kMargin, top + 8}, canvas.fitText(overlay.name, width, kRowName), kRowName);
-    const std::string detail = fmt::format("{} slices, {}", viewPlaneName(options.plane),
-                                           sheet::describeVoxels(overlay.image->geometry(), window));
+    const std::string detail =
+        fmt::format("{}slices, {}", overlay.isOriented ? fmt::format("{} ", viewPlaneName(options.plane)) : "",
+                    sheet::describeVoxels(overlay, window));
     canvas.text({sheet::kMargin, top + 24}, canvas.fitText(detail, width, chart::kLabel), chart::kLabel);
     const TextStyle number{.size = 8.5, .color = {255, 255, 255}, .halo = Color{0, 0, 0}};
     for (std::size_t i = 0; i < tiles.size(); ++i) {
@@ -240,11 +244,12 @@ Canvas renderMontage(const OverlayCase& overlay, const MontageOptions& options) 
         canvas.text({area.x + 5, area.y + 12}, fmt::format("{}", slices[i]), number);
         TextStyle position = number;
         position.align = TextAlign::Right;
-        canvas.text({area.right() - 5, area.y + 12}, fmt::format("{:.0f} mm", view.slicePosition(slices[i])), position);
-        if (i == 0) {
+        if (overlay.isOriented)
+            canvas.text({area.right() - 5, area.y + 12}, fmt::format("{:.0f} mm", view.slicePosition(slices[i])),
+                        position);
+        if (i == 0 && overlay.isOriented)
             sheet::drawOrientation(canvas, area, {view.leftLetter(), view.rightLetter(), ' ', ' '});
-            sheet::drawScaleBar(canvas, area, view.widthMm() / size.width);
-        }
+        if (i == 0 && overlay.isSized) sheet::drawScaleBar(canvas, area, view.widthMm() / size.width);
     }
     if (!legend.items.empty())
         sheet::drawLegend(canvas, {sheet::kMargin, canvas.height() - sheet::kMargin - legendHeight + 14}, width,

@@ -19,6 +19,8 @@ struct OverlayCase {
     const Volume<float>* image = nullptr;
     const LabelMap* reference = nullptr;
     const LabelMap* prediction = nullptr;
+    bool isOriented = true;  ///< whether the image's directions in the patient are known: else no letters, no positions
+    bool isSized = true;     ///< whether its voxel size is known: else no scale bar
     /// Where they come from, for error messages.
     std::string imageFile = "image";
     std::string referenceFile = "reference";
@@ -58,8 +60,8 @@ struct OverlayRow {
     std::vector<LegendItem> legend;
     double width = 0;  ///< of each panel, points
     double height = 0;
-    double millimetresPerPoint = 1;
-    std::array<char, 4> letters{};  ///< at the left, right, top and bottom edge
+    double millimetresPerPoint = 1;  ///< 0: not known, no scale bar
+    std::array<char, 4> letters{};   ///< at the left, right, top and bottom edge; 0: not known
     bool hasDifference = false;
 };
 

@@ -11,6 +11,7 @@
 #include "medseg/dataset/class_list.h"
 #include "medseg/dataset/image_inputs.h"
 #include "medseg/io/dicom_paths.h"
+#include "medseg/io/formats_module.h"
 #include "medseg/io/image_file.h"
 #include "medseg/volume/orientation.h"
 
@@ -146,6 +147,10 @@ std::optional<LabelMap> readSegmentation(const fs::path& path, const LabelChoice
     return labels;
 }
 
+bool isPicture(const fs::path& image) {
+    return isPreviewName(image) || isTiffName(image);
+}
+
 int idOf(const std::string& text, const LabelTable& table, const std::string& source) {
     if (const Label* label = table.findName(text)) return label->id;
     int id = 0;
@@ -207,13 +212,25 @@ SegmentationPair readSegmentations(const fs::path& referenceFile, const fs::path
 
 LoadedCase::LoadedCase(const OverlayFiles& files, const LabelChoice& choice)
     : files_(files),
+      isPicture_(isPicture(files.image)),
       image_(readImage(files.image)),
-      segmentations_(readSegmentations(files.reference, files.prediction, choice, files.image)) {}
+      segmentations_(readSegmentations(files.reference, files.prediction, choice, files.image)) {
+    if (!isPicture_) return;
+    // They are shown with row 0 on top and column 0 on the left.
+    Affine affine = identityAffine();
+    affine[0][0] = affine[1][1] = -1;
+    const Affine stored = image_.geometry().affine();
+    image_.setAffine(affine);
+    for (auto* side : {&segmentations_.reference, &segmentations_.prediction})
+        if (*side && (*side)->geometry().matches(Geometry(image_.size(), stored)))
+            (*side)->visit([&](auto& volume) { volume.setAffine(affine); });
+}
 
 OverlayCase LoadedCase::overlay() const {
     OverlayCase overlay;
     overlay.name = files_.name;
     overlay.image = &image_;
+    overlay.isOriented = overlay.isSized = !isPicture_;
     overlay.reference = segmentations_.reference ? &*segmentations_.reference : nullptr;
     overlay.prediction = segmentations_.prediction ? &*segmentations_.prediction : nullptr;
     overlay.imageFile = files_.image.string();

@@ -58,6 +58,7 @@ class LoadedCase {
 
   private:
     OverlayFiles files_;
+    bool isPicture_;  ///< PNG, JPEG, TIFF: pixels without a place in a patient
     Volume<float> image_;
     SegmentationPair segmentations_;
 };

@@ -52,10 +52,11 @@ std::string describeSlice(const SliceView2D& view, std::int64_t slice) {
                        axis, view.slicePosition(slice));
 }
 
-std::string describeVoxels(const Geometry& geometry, const Window& window) {
-    const Vec3 spacing = geometry.spacing();
-    return fmt::format("voxels {:.3g} × {:.3g} × {:.3g} mm, window {} to {}", spacing[0], spacing[1], spacing[2],
-                       formatShort(window.low()), formatShort(window.high()));
+std::string describeVoxels(const OverlayCase& overlay, const Window& window) {
+    const Vec3 spacing = overlay.image->geometry().spacing();
+    const std::string voxels =
+        overlay.isSized ? fmt::format("voxels {:.3g} × {:.3g} × {:.3g} mm, ", spacing[0], spacing[1], spacing[2]) : "";
+    return fmt::format("{}window {} to {}", voxels, formatShort(window.low()), formatShort(window.high()));
 }
 
 void drawOrientation(Canvas& canvas, const Rect& picture, const std::array<char, 4>& letters) {

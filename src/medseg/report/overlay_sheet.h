@@ -27,7 +27,7 @@ PictureSize fitPicture(double widthMm, double heightMm, double longest);
 /// "axial slice 42 of 0..121, z = -31.5 mm".
 std::string describeSlice(const SliceView2D& view, std::int64_t slice);
 /// "voxels 1.5 × 1.5 × 1.5 mm, window -160 … 240".
-std::string describeVoxels(const Geometry& geometry, const Window& window);
+std::string describeVoxels(const OverlayCase& overlay, const Window& window);
 
 /// White letters inside the edges of a picture: left, right, top, bottom.
 void drawOrientation(Canvas& canvas, const Rect& picture, const std::array<char, 4>& letters);
