@@ -11,6 +11,7 @@
 #include <nlohmann/json.hpp>
 
 #include "command.h"
+#include "evaluate_prompted.h"
 #include "medseg/base/error.h"
 #include "medseg/base/logging.h"
 #include "medseg/metrics/evaluation.h"
@@ -29,6 +30,7 @@ CLI::Validator choices(const std::map<std::string, Choice>& byName) {
 struct Options {
     EvaluationRequest request;
     std::vector<std::string> labels;
+    EvaluatePromptedOptions prompted;
     bool json = false;
     bool charts = true;
 };
@@ -73,11 +75,8 @@ void declareInputs(CLI::App& app, Options& options) {
     EvaluationRequest& request = options.request;
     app.add_option("--reference", request.reference,
                    "Reference: file, folder of files or case folders, mask folder, npz")
-        ->type_name("PATH")
-        ->required();
-    app.add_option("--prediction", request.prediction, "Prediction, in any of the same forms")
-        ->type_name("PATH")
-        ->required();
+        ->type_name("PATH");
+    app.add_option("--prediction", request.prediction, "Prediction, in any of the same forms")->type_name("PATH");
     app.add_option("--compare", request.comparison, "A second prediction: paired difference and Wilcoxon test")
         ->type_name("PATH");
     app.add_option("--output", request.output, "Folder for per_case.csv, per_structure.csv, summary.json and charts")
@@ -131,6 +130,7 @@ std::function<int()> declareEvaluate(CLI::App& app) {
     auto options = std::make_shared<Options>();
     declareInputs(app, *options);
     declareMeasures(app, *options);
+    declareEvaluatePrompted(app, options->prompted);
     app.add_flag("--merge", options->request.mergeOnly, "Only merge the shards of WORLD_SIZE ranks in --output");
     app.add_flag("--charts,!--no-charts", options->charts, "Draw ranking, distribution and detection rates as PNG");
     app.add_flag("--json", options->json, "Print the summary as one JSON object");
@@ -141,6 +141,10 @@ std::function<int()> declareEvaluate(CLI::App& app) {
         "Example: medseg evaluate --reference labelsTs --prediction predictions --output results "
         "--metrics dice,hd95,nsd --nsd-tolerance 2");
     return [options] {
+        if (!options->prompted.model.empty())
+            return runEvaluatePrompted(options->prompted, options->request.output.string(), options->json);
+        if (options->request.reference.empty() || options->request.prediction.empty())
+            throw UsageError("give --reference and --prediction, or --model and --input");
         setLabels(*options);
         options->request.rank = environmentNumber("RANK", 0);
         options->request.worldSize = environmentNumber("WORLD_SIZE", 1);

@@ -8,6 +8,7 @@
 #include "medseg/dataset/image_inputs.h"
 #include "medseg/io/image_file.h"
 #include "medseg/nn/network_module.h"
+#include "predict_prompted.h"
 
 namespace medseg::cli {
 namespace {
@@ -18,6 +19,7 @@ struct Options {
     std::string output;
     PredictRequest request;
     LabelCleanup cleanup;
+    PromptedOptions prompted;
     bool json = false;
 };
 
@@ -35,6 +37,12 @@ int run(Options& options) {
             throw UsageError(fmt::format("{}: not the name of an image: use .nii.gz, or a folder", options.output));
         request.outputIsFolder = true;
     }
+    if (options.prompted.prompts.any()) return runPrompted(options.prompted, request, options.json);
+    if (loadNetworkModule().needsPrompts(request.models.front()))
+        throw UsageError(
+            fmt::format("{}: needs to be told what to segment: give --box, --point, --boxes-from or "
+                        "--prompts",
+                        options.models.front()));
     const PredictOutcome outcome = loadNetworkModule().predict(request);
     logInfo("{} volumes ({} skipped), {} slices in {:.1f} s, {:.1f} s of it in the network", outcome.volumes,
             outcome.skipped, outcome.slices, outcome.seconds, outcome.networkSeconds);
@@ -59,7 +67,8 @@ std::function<int()> declare(CLI::App& app) {
     auto& request = options->request;
     app.add_option(
            "-m,--model", options->models,
-           "Model folder (its best.pth) or a .pth that medseg trained; several vote with their mean probability")
+           "Model folder (its best.pth) or a .pth that medseg trained; several vote with their mean probability. With "
+           "prompts: also official checkpoints of SAM, MedSAM, MobileSAM and LiteMedSAM")
         ->required()
         ->type_name("DIR|FILE");
     app.add_option("-i,--input", options->input,
@@ -113,11 +122,16 @@ std::function<int()> declare(CLI::App& app) {
         ->check(CLI::NonNegativeNumber)
         ->type_name("MM")
         ->group(cleaning);
+    declarePromptedOptions(app, options->prompted);
     app.add_flag("--json", options->json, "Print one JSON object with files and times");
     app.footer(
         "Output has the grid, orientation and position of the input, and carries the label names. Files appear under\n"
         "their final name only when complete.\n\n"
-        "Example: medseg predict --model out/unet117/model --input ct.nii.gz --output organs.nii.gz --separate");
+        "Examples: medseg predict --model out/unet117/model --input ct.nii.gz --output organs.nii.gz --separate\n"
+        "          medseg predict --model medsam_vit_b.pth --input ct.nii.gz --box 210,180,260,240,57 --output "
+        "mask.nii.gz\n"
+        "          medseg predict --model sam_vit_b.pth --input photo.png --point 120,80 --multimask --output "
+        "mask.png");
     return [options] { return run(*options); };
 }
 

@@ -55,6 +55,10 @@ class ForeignFormats : public FormatsModule {
         return isJpeg(path) ? picture::readJpeg(path) : picture::readTiff(path);
     }
 
+    PngPixels readPixels(const fs::path& path) override {
+        return isJpeg(path) ? picture::jpegPixels(path) : picture::tiffPixels(path);
+    }
+
     void writePicture(const fs::path& path, const AnyVolume& volume) override {
         if (isJpegName(path)) return picture::writeJpeg(path, volume);
         picture::writeTiff(path, volume);

@@ -8,8 +8,11 @@
 #include "medseg/base/threads.h"
 #include "medseg/infer/explanation.h"
 #include "medseg/infer/prediction.h"
+#include "medseg/infer/prompted_evaluation.h"
+#include "medseg/infer/prompted_prediction.h"
 #include "medseg/infer/slice_segmenter.h"
 #include "medseg/nn/network_module.h"
+#include "medseg/nn/sam/sam_file.h"
 #include "medseg/train/quantization.h"
 #include "medseg/train/task_registry.h"
 #include "medseg/train/threshold_search.h"
@@ -76,6 +79,22 @@ class TorchNetworkModule : public NetworkModule {
             return predictFiles(segmenter, complete);
         });
     }
+
+    PromptedOutcome predictPrompted(const PromptedRequest& request) override {
+        return translatingErrors([&] {
+            const auto model = openPromptedModel(request.model, request.style, request.device);
+            return predictPromptedFiles(*model, request);
+        });
+    }
+
+    PromptedEvaluation evaluatePrompted(const PromptedEvaluationRequest& request) override {
+        return translatingErrors([&] {
+            const auto model = openPromptedModel(request.model, request.style, request.device);
+            return evaluatePromptedCases(*model, request);
+        });
+    }
+
+    bool needsPrompts(const std::filesystem::path& model) override { return isSamFile(model); }
 
     QuantizeOutcome quantize(const QuantizeRequest& request) override {
         return translatingErrors([&] { return quantizeModel(request); });

@@ -5,6 +5,7 @@
 #include "io/temporary_folder.h"
 #include "medseg/base/files.h"
 #include "medseg/io/image_file.h"
+#include "medseg/io/picture_file.h"
 #include "refusal.h"
 
 namespace medseg {
@@ -42,6 +43,26 @@ TEST(Jpeg, comesBackNearly) {
                  UsageError);
 }
 
+TEST(Pictures, pixelsOfGrayFilesOfAllKinds) {
+    const TemporaryFolder folder;
+    Volume<std::uint8_t> volume(Geometry({40, 30, 1}, identityAffine()));
+    for (std::int64_t y = 0; y < 30; ++y)
+        for (std::int64_t x = 0; x < 40; ++x) volume(x, y, 0) = static_cast<std::uint8_t>(3 * x + 4 * y);
+    for (const std::string name : {"image.png", "image.tif", "image.jpg"}) {
+        writeImage(folder.path() / name, volume.clone());
+        const PngPixels pixels = readPicturePixels(folder.path() / name);
+        ASSERT_EQ(pixels.width, 40) << name;
+        ASSERT_EQ(pixels.height, 30) << name;
+        ASSERT_EQ(pixels.bytes.size(), static_cast<std::size_t>(1200 * pixels.channels)) << name;
+        for (std::int64_t i = 0; i < 1200; ++i)
+            for (int c = 0; c < pixels.channels; ++c)
+                ASSERT_NEAR(pixels.bytes[static_cast<std::size_t>(i * pixels.channels + c)], volume.data()[i],
+                            name == "image.jpg" ? 6 : 0)
+                    << name;
+    }
+    EXPECT_THROW(readPicturePixels(folder.path() / "missing.png"), DataError);
+}
+
 TEST(Pictures, damagedOnesAreRefusedWhereverTheyEnd) {
     const TemporaryFolder folder;
     for (const std::string name : {"image.tif", "image.jpg"}) {
@@ -51,12 +72,14 @@ TEST(Pictures, damagedOnesAreRefusedWhereverTheyEnd) {
             const auto cut =
                 folder.write("cut-" + name, {bytes.begin(), bytes.begin() + static_cast<std::ptrdiff_t>(length)});
             EXPECT_NE(test::refusalOf([&] { readStoredImage(cut); }), "accepted") << length;
+            EXPECT_NE(test::refusalOf([&] { readPicturePixels(cut); }), "accepted") << length;
         }
         for (std::size_t at = 0; at < bytes.size(); at += 3) {  // refused or read, never a crash
             std::vector<std::uint8_t> damaged(bytes.begin(), bytes.end());
             damaged[at] ^= 0x5a;
             const auto flip = folder.write("flip-" + name, damaged);
             test::refusalOf([&] { readStoredImage(flip); });
+            test::refusalOf([&] { readPicturePixels(flip); });
         }
     }
 }

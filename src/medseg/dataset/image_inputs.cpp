@@ -57,4 +57,14 @@ ImageInputs findImageInputs(const fs::path& path) {
     return inputs;
 }
 
+std::string caseNameOf(const fs::path& image) {
+    std::string stem = imageStem(image);
+    if (stem == "ct" || stem == "mri" || stem == "image" || stem == "segmentations") {
+        const std::string folder = fs::absolute(image).parent_path().filename().string();
+        if (!folder.empty()) return folder;
+    }
+    if (stem.size() > 5 && stem.ends_with("_0000")) stem.resize(stem.size() - 5);
+    return stem;
+}
+
 }  // namespace medseg

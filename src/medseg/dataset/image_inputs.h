@@ -2,6 +2,7 @@
 #pragma once
 
 #include <filesystem>
+#include <string>
 #include <vector>
 
 namespace medseg {
@@ -15,5 +16,9 @@ struct ImageInputs {
 /// FOLDER/UID, which readImage understands. Another folder stands for its images, sorted by name, and for the ct.nii.gz
 /// (TotalSegmentator cases) and the DICOM series of its sub-folders. Throws DataError when nothing is found.
 ImageInputs findImageInputs(const std::filesystem::path& path);
+
+/// Name of a case from the path of its image, label map or mask folder: TotalSegmentator's ct.nii.gz is named by its
+/// folder, nnU-Net's X_0000 is X.
+std::string caseNameOf(const std::filesystem::path& image);
 
 }  // namespace medseg

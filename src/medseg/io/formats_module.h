@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "medseg/io/image_file.h"
+#include "medseg/io/png.h"
 
 namespace medseg {
 
@@ -35,6 +36,8 @@ class FormatsModule {
     /// TIFF or JPEG, by content. Throws DataError.
     virtual ImageHeader readPictureHeader(const std::filesystem::path& path) = 0;
     virtual StoredImage readPicture(const std::filesystem::path& path) = 0;
+    /// TIFF or JPEG, by content, as 8-bit gray or RGB; of a TIFF the first page. Throws DataError.
+    virtual PngPixels readPixels(const std::filesystem::path& path) = 0;
     /// Writes atomically what the ending says (.tif, .tiff, .jpg, .jpeg). Throws UsageError for voxels the format
     /// cannot hold, WorkError.
     virtual void writePicture(const std::filesystem::path& path, const AnyVolume& volume) = 0;

@@ -12,15 +12,15 @@ namespace {
 
 constexpr const char* kFormat = "medseg-model-1";
 
-fs::path findCheckpoint(const fs::path& path) {
+}  // namespace
+
+fs::path findModelFile(const fs::path& path) {
     if (!fs::is_directory(path)) return path;
     for (const char* name : {"best.pth", "latest.pth"})
         if (fs::is_regular_file(path / name)) return path / name;
-    if (fs::is_directory(path / "model")) return findCheckpoint(path / "model");
+    if (fs::is_directory(path / "model")) return findModelFile(path / "model");
     throw DataError(path.string(), "no model in this folder (best.pth or latest.pth): train one with `medseg train`");
 }
-
-}  // namespace
 
 UNet buildUNet(const ModelSettings& settings, int structures) {
     UNetShape shape;
@@ -51,7 +51,7 @@ PickleValue modelDescription(const Recipe& recipe, const LabelTable& labels) {
 
 LoadedModel loadModel(const fs::path& path) {
     LoadedModel model;
-    model.file = findCheckpoint(path);
+    model.file = findModelFile(path);
     const std::string name = model.file.string();
     const TorchFile file = readTorchFile(model.file);
     const PickleValue* format = file.root.find("format");

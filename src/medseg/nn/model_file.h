@@ -26,7 +26,11 @@ struct LoadedModel {
     UNet network{nullptr};
 };
 
-/// `path`: a model folder (best.pth, else latest.pth) or a checkpoint file. Throws DataError when there is none, when
+/// The checkpoint that `path` stands for: a file is itself, a model folder its best.pth, else latest.pth. Throws DataError
+/// for a folder without either.
+std::filesystem::path findModelFile(const std::filesystem::path& path);
+
+/// `path`: as for findModelFile(). Throws DataError when there is none, when
 /// it is no medseg checkpoint, or when weights and recipe do not fit.
 LoadedModel loadModel(const std::filesystem::path& path);
 

@@ -5,11 +5,13 @@
 
 #include <filesystem>
 #include <functional>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
 #include <vector>
 
+#include "medseg/dataset/prompts.h"
 #include "medseg/dataset/slice_plan.h"
 #include "medseg/imaging/label_cleanup.h"
 #include "medseg/recipe/recipe.h"
@@ -95,6 +97,75 @@ struct PredictOutcome {
     std::vector<std::filesystem::path> labelFiles;  ///< one per input, in order
 };
 
+/// How the values of a volume become the grey levels that a prompted network sees; what is not set follows from the
+/// model, else from the image.
+struct PictureRules {
+    std::string modality;                         ///< "CT": a window; anything else: percentiles; empty: not set
+    std::optional<std::array<double, 2>> window;  ///< HU
+};
+
+struct PromptedRequest {
+    std::filesystem::path model;                ///< checkpoint or model folder
+    std::vector<std::filesystem::path> inputs;  ///< pictures and volumes
+    std::filesystem::path output;  ///< label file for a single input, else a folder that gets CASE.nii.gz or CASE.png
+    bool outputIsFolder = false;
+    bool skipExisting = false;
+    PromptOptions prompts;
+    PictureRules picture;
+    std::string style = "auto";  ///< how the network wants images: auto, sam, medsam, litemedsam
+    std::string device = "cpu";
+    int batchSize = 32;      ///< prompts at once
+    bool multimask = false;  ///< of three candidates the one with the highest expected IoU
+};
+
+/// What became of one prompt.
+struct PromptedObject {
+    int label = 0;
+    std::int64_t slice = 0;
+    double expectedIou = 0;   ///< as the network judges itself
+    std::int64_t pixels = 0;  ///< inside
+};
+
+struct PromptedOutcome {
+    int images = 0;
+    int skipped = 0;
+    std::int64_t slices = 0;  ///< encoded
+    double seconds = 0;
+    std::vector<std::filesystem::path> labelFiles;     ///< one per input
+    std::vector<std::vector<PromptedObject>> objects;  ///< of each input
+};
+
+struct PromptedEvaluationRequest {
+    std::filesystem::path model;
+    std::string name;                          ///< of the table's last row; empty: the model file's
+    std::vector<std::filesystem::path> cases;  ///< .npz with imgs and gts (medsam_preparation.h)
+    std::filesystem::path output;              ///< folder for tables and picture; empty: nothing is written
+    /// Only these slices of these cases; empty: all with labels.
+    std::map<std::string, std::vector<std::int64_t>> slices;
+    double margin = 0;  ///< added to the labels' boxes on all sides, pixels
+    std::string style = "auto";
+    std::string device = "cpu";
+    int batchSize = 32;
+};
+
+/// Scores of a case: means over its labels, each pooled over the measured slices.
+struct PromptedCaseScore {
+    std::string name;
+    double dice = 0;     ///< DSC
+    double iou = 0;      ///< MIOU
+    double fps = 0;      ///< slices a second, preparation and restoration included
+    double boxDice = 0;  ///< of the filled boxes
+    std::int64_t slices = 0;
+    std::int64_t prompts = 0;
+};
+
+struct PromptedEvaluation {
+    std::vector<PromptedCaseScore> cases;
+    PromptedCaseScore overall;  ///< means over cases
+    int epochs = 0;             ///< of training, 0 unknown
+    std::string precision;
+};
+
 struct QuantizeRequest {
     std::filesystem::path model;
     std::filesystem::path cache;  ///< slice cache that the model was trained on
@@ -151,6 +222,13 @@ class NetworkModule {
     /// Segments every input and writes label maps in the inputs' geometry, with label names. An input that cannot be
     /// read is reported and the rest is done; then throws the first error.
     virtual PredictOutcome predict(const PredictRequest& request) = 0;
+    /// Segments what prompts point at, slice by slice; label maps have the inputs' geometry. Errors as in predict().
+    virtual PromptedOutcome predictPrompted(const PromptedRequest& request) = 0;
+    /// Segments the labels of npz cases from their boxes and measures the result; writes per_case.csv, result.md (the
+    /// MedSAM table), summary.json and comparison.png (image, reference, prediction). Throws DataError.
+    virtual PromptedEvaluation evaluatePrompted(const PromptedEvaluationRequest& request) = 0;
+    /// True if the checkpoint or model folder holds a network that needs prompts.
+    virtual bool needsPrompts(const std::filesystem::path& model) = 0;
     /// Calibrates a model for 8-bit prediction (SegmenterOptions::precision "int8").
     virtual QuantizeOutcome quantize(const QuantizeRequest& request) = 0;
     /// Chooses the threshold of every structure on the validation slices (SegmenterOptions::searchedThresholds).

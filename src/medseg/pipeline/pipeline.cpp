@@ -15,6 +15,7 @@
 #include "medseg/nn/network_module.h"
 #include "medseg/pipeline/form_preparation.h"
 #include "medseg/pipeline/held_out_slices.h"
+#include "medseg/pipeline/medsam_stages.h"
 #include "medseg/pipeline/run_report.h"
 #include "medseg/pipeline/stages_record.h"
 #include "medseg/report/evaluation_charts.h"
@@ -26,7 +27,10 @@ constexpr std::array<Stage, 6> kAllStages{Stage::Generate, Stage::Prepare,  Stag
                                           Stage::Predict,  Stage::Evaluate, Stage::Report};
 
 /// Recipe sections that decide a stage's result, besides the stages before it.
-std::vector<std::string> sectionsOf(Stage stage) {
+std::vector<std::string> sectionsOf(Stage stage, const Recipe& recipe) {
+    const bool sam = recipe.model.kind == "sam";
+    if (sam && stage == Stage::Prepare) return {"data", "prepare", "prepare_medsam", "sam"};
+    if (sam && stage == Stage::Train) return {"data", "model", "sam", "train"};
     switch (stage) {
         case Stage::Generate:
             return {"phantom"};
@@ -65,6 +69,8 @@ fs::path proofOf(Stage stage, const RunFolders& folders, const Recipe& recipe) {
 
 /// All stages; of a form that no network of medseg trains on, those up to preparation.
 std::vector<Stage> stagesOf(const Recipe& recipe) {
+    // Prompted networks are measured from the boxes of the reference: prediction and report are part of that.
+    if (recipe.model.kind == "sam") return {Stage::Generate, Stage::Prepare, Stage::Train, Stage::Evaluate};
     if (recipe.prepare.form == "slices") return {kAllStages.begin(), kAllStages.end()};
     logInfo("prepare.form {}: prepared for another trainer, so that training and later stages are left out",
             recipe.prepare.form);
@@ -137,7 +143,7 @@ void Pipeline::runStage(Stage stage) {
 std::string Pipeline::fingerprint(Stage stage) const {
     std::string text =
         fmt::format("{} {} seed {} device {}\n", version(), stageName(stage), recipe_.seed, recipe_.device);
-    for (const auto& section : sectionsOf(stage)) text += recipeSectionToYaml(recipe_, section) + "\n";
+    for (const auto& section : sectionsOf(stage, recipe_)) text += recipeSectionToYaml(recipe_, section) + "\n";
     if (stage == Stage::Prepare) text += describeFiles(recipe_.data.root);
     if (stage > Stage::Generate) text += fingerprint(static_cast<Stage>(static_cast<int>(stage) - 1));
     return shortHash(text);
@@ -165,6 +171,7 @@ void Pipeline::generate() {
 }
 
 void Pipeline::prepare() {
+    if (isSam()) return prepareMedsamSlices(recipe_, folders_.cache);
     if (recipe_.prepare.form != "slices") {
         const FormOutcome outcome = prepareForm(recipe_, folders_.cache);
         logInfo("{} cases prepared, {} reused, {} files in {}", outcome.prepared, outcome.reused, outcome.files,
@@ -182,7 +189,7 @@ void Pipeline::prepare() {
 }
 
 void Pipeline::train() {
-    if (recipe_.prepare.form != "slices")
+    if (!isSam() && recipe_.prepare.form != "slices")
         throw UsageError(
             fmt::format("prepare.form {}: the U-Net trains on prepare.form: slices", recipe_.prepare.form));
     trainInto(recipe_, folders_.model, fingerprint(Stage::Train));
@@ -191,7 +198,7 @@ void Pipeline::train() {
 TrainOutcome Pipeline::trainInto(const Recipe& recipe, const fs::path& model, const std::string& fingerprint) {
     TrainRequest request;
     request.recipe = recipe;
-    request.cache = folders_.cache;
+    request.cache = isSam() ? promptSliceFolder(recipe, folders_.cache) : folders_.cache;
     request.output = model;
     // A latest.pth of the same fingerprint is a run that was cut off; of another one, the beginning of something else.
     const fs::path mark = model / "fingerprint.txt";
@@ -278,6 +285,10 @@ void Pipeline::writeMeasured(const char* side, const std::string& id, const Labe
 }
 
 void Pipeline::evaluate() {
+    if (isSam()) {
+        evaluateMedsam(recipe_, folders_.cache, folders_.model, folders_.evaluation);
+        return;
+    }
     EvaluationRequest request;
     request.reference = folders_.measured / "reference";
     request.prediction = folders_.measured / "prediction";

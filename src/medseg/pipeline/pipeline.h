@@ -94,6 +94,7 @@ class Pipeline {
     void writeMeasured(const char* side, const std::string& id, const LabelMap& labels,
                        const std::vector<std::int64_t>& slices) const;
 
+    bool isSam() const { return recipe_.model.kind == "sam"; }
     std::string fingerprint(Stage stage) const;
     bool isUpToDate(Stage stage) const;
     void markDone(Stage stage) const;

@@ -26,6 +26,7 @@ void visitSections(RecipeType& recipe, Function&& section) {
     section("prepare_sam3d", "the form sam3d", recipe.prepareSam3d);
     section("prepare_nnunet", "the form nnunet", recipe.prepareNnunet);
     section("model", "the network", recipe.model);
+    section("sam", "networks of the SAM family", recipe.sam);
     section("train", "the training loop", recipe.train);
     section("augmentation", "random changes of training slices", recipe.augmentation);
     section("predict", "from model to label volumes", recipe.predict);

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "medseg/recipe/prepare_forms.h"
+#include "medseg/recipe/sam_settings.h"
 #include "medseg/recipe/settings.h"
 
 namespace medseg {
@@ -22,6 +23,7 @@ struct Recipe {
     PrepareSam3dSettings prepareSam3d;
     PrepareNnunetSettings prepareNnunet;
     ModelSettings model;
+    SamSettings sam;
     TrainSettings train;
     AugmentationSettings augmentation;
     PredictSettings predict;

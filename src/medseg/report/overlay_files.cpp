@@ -18,7 +18,6 @@
 namespace medseg {
 namespace {
 
-constexpr const char* kModalitySuffix = "_0000";
 constexpr const char* kMaskFolder = "segmentations";
 
 std::vector<fs::path> sortedEntries(const fs::path& folder) {
@@ -161,16 +160,6 @@ int idOf(const std::string& text, const LabelTable& table, const std::string& so
 }
 
 }  // namespace
-
-std::string caseNameOf(const fs::path& image) {
-    std::string stem = imageStem(image);
-    if (stem == "ct" || stem == "mri" || stem == "image" || stem == kMaskFolder) {
-        const std::string folder = fs::absolute(image).parent_path().filename().string();
-        if (!folder.empty()) return folder;
-    }
-    if (stem.size() > 5 && stem.ends_with(kModalitySuffix)) stem.resize(stem.size() - 5);
-    return stem;
-}
 
 std::vector<OverlayFiles> findOverlayFiles(const fs::path& images, const fs::path& references,
                                            const fs::path& predictions) {

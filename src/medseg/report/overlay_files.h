@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "medseg/dataset/image_inputs.h"
 #include "medseg/report/overlay.h"
 
 namespace medseg {
@@ -25,9 +26,6 @@ struct OverlayFiles {
 /// to it. Throws DataError when something is missing, naming what was looked for.
 std::vector<OverlayFiles> findOverlayFiles(const std::filesystem::path& images, const std::filesystem::path& references,
                                            const std::filesystem::path& predictions);
-
-/// Name of a case from the path of its image, label map or mask folder.
-std::string caseNameOf(const std::filesystem::path& image);
 
 struct LabelChoice {
     /// Names for label maps that carry none: "totalsegmentator" or empty.

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include "medseg/base/error.h"
+#include "medseg/train/promptable_task.h"
 #include "medseg/train/segmentation_task.h"
 
 namespace medseg {
@@ -10,6 +11,7 @@ namespace medseg {
 std::unique_ptr<TrainingTask> makeTrainingTask(const TrainRequest& request) {
     const std::string& kind = request.recipe.model.kind;
     if (kind == "unet") return std::make_unique<SegmentationTask>(request);
+    if (kind == "sam") return std::make_unique<PromptableTask>(request);
     throw UsageError(fmt::format("model.kind: networks of the family {} cannot be trained here", kind));
 }
 

@@ -65,7 +65,7 @@ bool readSize(ByteSpan bytes, ErrorManager& manager, Size& size) {
     return true;
 }
 
-bool readPixels(ByteSpan bytes, ErrorManager& manager, const Size& size, std::uint8_t* pixels) {
+bool readPixels(ByteSpan bytes, ErrorManager& manager, const Size& size, int channels, std::uint8_t* pixels) {
     jpeg_decompress_struct info{};
     info.err = &manager.base;
     if (setjmp(manager.leave) != 0) {
@@ -75,14 +75,14 @@ bool readPixels(ByteSpan bytes, ErrorManager& manager, const Size& size, std::ui
     jpeg_create_decompress(&info);
     jpeg_mem_src(&info, bytes.data(), static_cast<unsigned long>(bytes.size()));
     jpeg_read_header(&info, TRUE);
-    info.out_color_space = JCS_GRAYSCALE;
+    info.out_color_space = channels == 1 ? JCS_GRAYSCALE : JCS_RGB;
     jpeg_start_decompress(&info);
-    if (info.output_width != size.width || info.output_height != size.height || info.output_components != 1) {
+    if (info.output_width != size.width || info.output_height != size.height || info.output_components != channels) {
         jpeg_destroy_decompress(&info);
         return false;
     }
     while (info.output_scanline < info.output_height) {
-        JSAMPROW row = pixels + std::size_t{info.output_scanline} * size.width;
+        JSAMPROW row = pixels + std::size_t{info.output_scanline} * size.width * static_cast<std::size_t>(channels);
         jpeg_read_scanlines(&info, &row, 1);
     }
     jpeg_finish_decompress(&info);
@@ -152,8 +152,22 @@ StoredImage readJpeg(const fs::path& path) {
     Volume<std::uint8_t> volume(header.geometry);
     ErrorManager manager;
     setUp(manager);
-    if (!readPixels(file.bytes(), manager, size, volume.data())) refuse(path, manager);
+    if (!readPixels(file.bytes(), manager, size, 1, volume.data())) refuse(path, manager);
     return {std::move(header), std::move(volume)};
+}
+
+PngPixels jpegPixels(const fs::path& path) {
+    const MappedFile file(path);
+    const Size size = checkedSize(file, path);
+    PngPixels pixels;
+    pixels.width = size.width;
+    pixels.height = size.height;
+    pixels.channels = size.components == 1 ? 1 : 3;
+    pixels.bytes.resize(static_cast<std::size_t>(pixels.width * pixels.height * pixels.channels));
+    ErrorManager manager;
+    setUp(manager);
+    if (!readPixels(file.bytes(), manager, size, pixels.channels, pixels.bytes.data())) refuse(path, manager);
+    return pixels;
 }
 
 void writeJpeg(const fs::path& path, const AnyVolume& any) {

@@ -4,6 +4,7 @@
 #include <filesystem>
 
 #include "medseg/io/image_file.h"
+#include "medseg/io/png.h"
 
 namespace medseg::picture {
 
@@ -11,12 +12,16 @@ namespace medseg::picture {
 /// refused as voxels. Throws DataError.
 ImageHeader tiffHeader(const std::filesystem::path& path);
 StoredImage readTiff(const std::filesystem::path& path);
+/// The first page as RGB. Throws DataError.
+PngPixels tiffPixels(const std::filesystem::path& path);
 /// One page for each slice, deflated. Throws WorkError.
 void writeTiff(const std::filesystem::path& path, const AnyVolume& volume);
 
 /// Gray 8-bit JPEG. Throws DataError, also for pictures that end early.
 ImageHeader jpegHeader(const std::filesystem::path& path);
 StoredImage readJpeg(const std::filesystem::path& path);
+/// Gray or RGB. Throws DataError, also for colours that libjpeg cannot turn into RGB (CMYK).
+PngPixels jpegPixels(const std::filesystem::path& path);
 /// One uint8 slice at quality 95. Throws UsageError for anything else, WorkError.
 void writeJpeg(const std::filesystem::path& path, const AnyVolume& volume);
 

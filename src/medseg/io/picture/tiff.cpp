@@ -191,6 +191,24 @@ StoredImage readTiff(const fs::path& path) {
     return {std::move(header), std::move(*voxels)};
 }
 
+PngPixels tiffPixels(const fs::path& path) {
+    const Pages pages = openPages(path);
+    const std::size_t count = std::size_t{pages.page.width} * pages.page.height;
+    std::vector<std::uint32_t> packed(count);
+    if (TIFFReadRGBAImageOriented(pages.file.get(), pages.page.width, pages.page.height, packed.data(),
+                                  ORIENTATION_TOPLEFT, 1) != 1)
+        throw DataError(path.string(), fmt::format("its pixels of {} bits are damaged or cannot be shown as colours",
+                                                   pages.page.bits));
+    PngPixels pixels{pages.page.width, pages.page.height, 3, std::vector<std::uint8_t>(3 * count)};
+    std::uint8_t* out = pixels.bytes.data();
+    for (const std::uint32_t value : packed) {
+        *out++ = static_cast<std::uint8_t>(TIFFGetR(value));
+        *out++ = static_cast<std::uint8_t>(TIFFGetG(value));
+        *out++ = static_cast<std::uint8_t>(TIFFGetB(value));
+    }
+    return pixels;
+}
+
 void writeTiff(const fs::path& path, const AnyVolume& volume) {
     AtomicFile target(path);
     constexpr std::size_t kClassicLimit = std::size_t{1} << 31;

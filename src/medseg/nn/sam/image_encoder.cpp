@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "medseg/nn/matrix_product.h"
+#include "medseg/nn/recompute.h"
 #include "medseg/nn/sam/layer_norm_2d.h"
 
 namespace medseg {
@@ -91,9 +92,9 @@ torch::Tensor GridAttentionImpl::forward(const torch::Tensor& x) const {
         const torch::Tensor columns = relativePositionRows(relativeWidth_, width, width);
         const torch::Tensor byRow = torch::matmul(q, rows.transpose(1, 2));
         const torch::Tensor byColumn = torch::matmul(q.transpose(1, 2), columns.transpose(1, 2)).transpose(1, 2);
-        const torch::Tensor bias =
-            (byRow.unsqueeze(-1) + byColumn.unsqueeze(-2)).reshape({batch, heads_, height * width, height * width});
-        mixed = attentionProduct(parts[0], parts[1], parts[2], scale, bias);
+        mixed = relativePositionAttention(parts[0], parts[1], parts[2], scale,
+                                          byRow.reshape({batch, heads_, height * width, height}),
+                                          byColumn.reshape({batch, heads_, height * width, width}));
     } else {
         mixed = attentionProduct(parts[0], parts[1], parts[2], scale);
     }
@@ -161,7 +162,9 @@ torch::Tensor VitImageEncoderImpl::throughNeck(const torch::Tensor& tokens) {
 
 torch::Tensor VitImageEncoderImpl::forward(const torch::Tensor& image) {
     torch::Tensor tokens = patchTokens(image);
-    for (std::size_t i = 0; i < depth(); ++i) tokens = throughBlock(i, tokens);
+    for (std::size_t i = 0; i < depth(); ++i)
+        tokens = recompute_ ? recomputed([this, i](const torch::Tensor& x) { return throughBlock(i, x); }, tokens)
+                            : throughBlock(i, tokens);
     return throughNeck(tokens);
 }
 

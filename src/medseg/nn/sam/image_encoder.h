@@ -100,7 +100,11 @@ class VitImageEncoderImpl : public SamImageEncoder {
     torch::Tensor throughNeck(const torch::Tensor& tokens);
     std::size_t depth() const { return blocks_->size(); }
 
+    /// In training the activations of the blocks are computed again in the backward pass instead of being kept.
+    void recomputeActivations(bool on) { recompute_ = on; }
+
   private:
+    bool recompute_ = false;
     torch::Tensor positions_;
     torch::nn::Conv2d patchProjection_{nullptr};
     torch::nn::ModuleList blocks_{nullptr};
