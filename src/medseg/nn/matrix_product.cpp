@@ -194,6 +194,16 @@ Tensor composedAttention(const Tensor& q, const Tensor& k, const Tensor& v, doub
 
 }  // namespace
 
+Tensor matrixProduct(const Tensor& a, const Tensor& b) {
+    const torch::NoGradGuard noGradient;
+    if (!isFloatOnCpu(a) || !isFloatOnCpu(b)) return torch::mm(a, b);
+    const Tensor left = compact(a), right = compact(b);
+    const Tensor y = torch::empty({a.size(0), b.size(1)}, a.options());
+    multiplyMatrices(viewOf(left), viewOf(right), nullptr, a.size(0), a.size(1), b.size(1), y.data_ptr<float>(),
+                     y.size(1));
+    return y;
+}
+
 Tensor linearProduct(const Tensor& x, const Tensor& weight, const Tensor& bias) {
     if (!isFloatOnCpu(x) || !isFloatOnCpu(weight) || !isFloatOnCpu(bias) || x.dim() == 0 || weight.dim() != 2 ||
         x.size(-1) != weight.size(1) || (bias.defined() && bias.numel() != weight.size(0)))

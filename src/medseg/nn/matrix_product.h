@@ -9,6 +9,9 @@ namespace medseg {
 /// x W^T + b with gradients. x: (..., in); weight: (out, in); bias: (out) or undefined. The result is (..., out).
 torch::Tensor linearProduct(const torch::Tensor& x, const torch::Tensor& weight, const torch::Tensor& bias);
 
+/// a b of two matrices, without gradients. Fast where each is dense along one of its axes.
+torch::Tensor matrixProduct(const torch::Tensor& a, const torch::Tensor& b);
+
 /// softmax(scale q k^T + bias) v with gradients. q: (batch, heads, n, d); k and v: (batch, heads, m, d); bias is
 /// undefined or broadcasts to (batch, heads, n, m). The result is (batch, heads, n, d).
 torch::Tensor attentionProduct(const torch::Tensor& q, const torch::Tensor& k, const torch::Tensor& v, double scale,

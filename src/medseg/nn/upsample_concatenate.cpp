@@ -1,6 +1,7 @@
 #include <ATen/Parallel.h>
 
 #include "medseg/nn/fused_layers.h"
+#include "medseg/nn/matrix_product.h"
 
 namespace medseg {
 namespace {
@@ -39,7 +40,7 @@ class UpsampleConcatenate : public torch::autograd::Function<UpsampleConcatenate
                                  const torch::Tensor& bias, const torch::Tensor& skipAny) {
         const torch::Tensor x = xAny.contiguous(kChannelsLast), skip = skipAny.contiguous(kChannelsLast);
         const Upsampling sizes{x.size(2), x.size(3), weight.size(1), skip.size(1)};
-        const torch::Tensor blocks = torch::mm(pixelMatrix(x), blockMatrix(weight));
+        const torch::Tensor blocks = matrixProduct(pixelMatrix(x), blockMatrix(weight));
         const torch::Tensor result =
             torch::empty({x.size(0), sizes.channels(), 2 * sizes.height, 2 * sizes.width}, x.options(), kChannelsLast);
         const float *block = blocks.data_ptr<float>(), *shift = bias.data_ptr<float>(), *other = skip.data_ptr<float>();
@@ -74,12 +75,12 @@ class UpsampleConcatenate : public torch::autograd::Function<UpsampleConcatenate
                 std::copy_n(source + up, sizes.skip, other + pixel * sizes.skip);
             });
         });
-        const torch::Tensor weightGradient = torch::mm(pixelMatrix(x).t(), blocks)
+        const torch::Tensor weightGradient = matrixProduct(pixelMatrix(x).t(), blocks)
                                                  .reshape({x.size(1), 2, 2, up})
                                                  .permute({0, 3, 1, 2})
                                                  .contiguous(weight.suggest_memory_format());
         const torch::Tensor biasGradient = blocks.view({-1, up}).sum(0);
-        const torch::Tensor xGradient = torch::mm(blocks, blockMatrix(weight).t())
+        const torch::Tensor xGradient = matrixProduct(blocks, blockMatrix(weight).t())
                                             .reshape({x.size(0), sizes.height, sizes.width, x.size(1)})
                                             .permute({0, 3, 1, 2});
         return {xGradient, weightGradient, biasGradient, skipGradient};
@@ -101,7 +102,7 @@ torch::Tensor upsampleAndConcatenate(const torch::Tensor& x, const torch::Tensor
 
 torch::Tensor pointwiseConvolution(const torch::Tensor& x, const torch::Tensor& weight, const torch::Tensor& bias) {
     const torch::Tensor pixels = pixelMatrix(x.contiguous(kChannelsLast));
-    return torch::addmm(bias, pixels, weight.flatten(1).t())
+    return linearProduct(pixels, weight.flatten(1), bias)
         .view({x.size(0), x.size(2), x.size(3), weight.size(0)})
         .permute({0, 3, 1, 2});
 }
