@@ -90,6 +90,18 @@ TEST(Sam, FilesAreReadBackAndOthersRefused) {
     writeTorchFile(work.path() / "incomplete.pth", PickleValue::stateDict(tensors));
     EXPECT_THROW(loadSam(work.path() / "incomplete.pth"), DataError);
     EXPECT_FALSE(isSamFile(work.path() / "missing.pth"));
+    // Few bytes that claim a large network.
+    for (auto& [name, record] : tensors)
+        if (name == "image_encoder.blocks.0.mlp.lin1.weight") record = toRecord(torch::zeros({1}).expand({16000, 96}));
+    for (int i = 4; i < 400; ++i)
+        tensors.emplace_back("image_encoder.blocks." + std::to_string(i) + ".norm1.weight",
+                             toRecord(torch::ones({96})));
+    for (int i = 4; i < 400; ++i)
+        tensors.emplace_back("image_encoder.blocks." + std::to_string(i) + ".attn.rel_pos_h",
+                             toRecord(torch::ones({7, 32})));
+    tensors.emplace_back("mask_decoder.mask_tokens.weight", toRecord(torch::ones({4, 64})));
+    writeTorchFile(work.path() / "vast.pth", PickleValue::stateDict(tensors));
+    EXPECT_THROW(loadSam(work.path() / "vast.pth"), DataError);
     tensors.clear();
     tensors.emplace_back("weight", toRecord(torch::rand({3})));
     writeTorchFile(work.path() / "other.pth", PickleValue::stateDict(tensors));

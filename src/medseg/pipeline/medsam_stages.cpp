@@ -28,10 +28,11 @@ Recipe preparationOf(const Recipe& recipe) {
     return complete;
 }
 
+/// The .npz files of the folder and of the folders in it: the original scripts keep one a prefix (`CT_Abd`).
 std::vector<fs::path> npzCases(const fs::path& folder) {
     std::vector<fs::path> cases;
     if (fs::is_directory(folder))
-        for (const auto& entry : fs::directory_iterator(folder))
+        for (const auto& entry : fs::recursive_directory_iterator(folder))
             if (entry.path().extension() == ".npz") cases.push_back(entry.path());
     std::sort(cases.begin(), cases.end());
     return cases;

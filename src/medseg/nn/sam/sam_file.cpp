@@ -37,6 +37,15 @@ torch::Tensor resizedTable(const torch::Tensor& table, std::int64_t wanted) {
     return torch::upsample_linear1d(table.t().unsqueeze(0), {wanted}, false).squeeze(0).t().contiguous();
 }
 
+/// A damaged file must not make a network that is larger than itself: half precision takes two bytes a parameter.
+void requireWholeFile(const SamShape& shape, const fs::path& file) {
+    const auto bytes = static_cast<std::int64_t>(fs::file_size(file));
+    if (leastParameterCount(shape) > bytes / 2)
+        throw DataError(file.string(),
+                        fmt::format("incomplete: {} bytes cannot hold the {} parameters that its shapes tell", bytes,
+                                    leastParameterCount(shape)));
+}
+
 bool isAdapter(const std::string& name) {
     return name.ends_with(".lora_A") || name.ends_with(".lora_B");
 }
@@ -77,7 +86,9 @@ LoadedSam loadSam(const fs::path& path) {
     const FoundStateDict found = findStateDict(checkpoint.root, name);
     if (!looksLikeSam(found.tensors))
         throw DataError(name, "holds no SAM: `medseg checkpoint inspect` tells what it is");
-    loaded.network = Sam(samShapeFromTensors(found.tensors, name));
+    const SamShape shape = samShapeFromTensors(found.tensors, name);
+    requireWholeFile(shape, loaded.file);
+    loaded.network = Sam(shape);
     NamedTensors weights = found.tensors;
     std::erase_if(weights, [](const auto& item) { return isAdapter(item.first); });
     loadStateDict(*loaded.network, PickleValue::stateDict(weights), name);

@@ -211,6 +211,19 @@ SamShape samShape(const std::string& name, std::int64_t imageSize) {
     return shape;
 }
 
+std::int64_t leastParameterCount(const SamShape& shape) {
+    const TwoWayShape& decoder = shape.decoder.transformer;
+    std::int64_t count = decoder.depth * (4 * decoder.width * decoder.width + 2 * decoder.width * decoder.mlpWidth);
+    if (shape.encoder == SamEncoderKind::Vit) {
+        const ImageEncoderShape& vit = shape.vit;
+        return count + vit.depth * (4 * vit.width * vit.width + 2 * vit.width * vit.mlpWidth);
+    }
+    const TinyVitShape& tiny = shape.tinyVit;
+    for (std::size_t i = 1; i < tiny.widths.size(); ++i)
+        count += tiny.depths[i] * tiny.widths[i] * tiny.widths[i] * (4 + 2 * tiny.mlpRatio);
+    return count;
+}
+
 bool looksLikeSam(const NamedTensors& tensors) {
     return findTensor(tensors, "prompt_encoder.no_mask_embed.weight") != nullptr &&
            findTensor(tensors, "mask_decoder.iou_token.weight") != nullptr &&

@@ -21,6 +21,9 @@ SamShape samShape(const std::string& name, std::int64_t imageSize = 0);
 /// DataError naming `source` when this is no SAM.
 SamShape samShapeFromTensors(const NamedTensors& tensors, const std::string& source);
 
+/// A lower bound of the network's parameters, from its large matrices: what a file of it must hold at least.
+std::int64_t leastParameterCount(const SamShape& shape);
+
 /// True if the names are those of a SAM (not SAM 2).
 bool looksLikeSam(const NamedTensors& tensors);
 
