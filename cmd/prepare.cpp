@@ -8,6 +8,7 @@
 #include "command.h"
 #include "medseg/base/error.h"
 #include "medseg/pipeline/form_preparation.h"
+#include "medseg/pipeline/preparation_stage.h"
 #include "medseg/recipe/recipe.h"
 #include "prepare_forms.h"
 
@@ -76,6 +77,15 @@ Recipe recipeFrom(const Options& options) {
     return loadRecipe(file, overrides);
 }
 
+int runVolumes(const Recipe& recipe, const std::filesystem::path& output) {
+    const FormOutcome outcome = prepareTrainingVolumes(recipe, output);
+    writeTextFile(output / "recipe.yaml", recipeToYaml(recipe));
+    fmt::print("{}: {} volumes ({} prepared, {} up to date)\n", output.string(), outcome.cases, outcome.prepared,
+               outcome.reused);
+    outcome.throwIfFailed();
+    return static_cast<int>(ExitCode::Done);
+}
+
 int runSliceCache(const Recipe& recipe, const std::filesystem::path& output) {
     const PreparationResult result = prepareSliceCache(recipe, output);
     fmt::print("{}: {} slices of {} cases ({} prepared, {} up to date)\n", output.string(), result.slices,
@@ -102,7 +112,8 @@ int run(const Options& options) {
     const bool slices = recipe.prepare.form == "slices";
     if (options.output.empty() && options.arguments.empty() && !slices) throw UsageError("give --output DIR");
     const std::filesystem::path output =
-        options.output.empty() ? std::filesystem::path(recipe.output) / "cache" : std::filesystem::path(options.output);
+        options.output.empty() ? preparedFolder(recipe) : std::filesystem::path(options.output);
+    if (preparesVolumes(recipe)) return runVolumes(recipe, output);
     return slices ? runSliceCache(recipe, output) : runForm(recipe, output);
 }
 
@@ -130,7 +141,8 @@ std::function<int()> declare(CLI::App& app) {
     auto options = std::make_shared<Options>();
     KeyOptions keys(app, options->overrides);
     app.add_option("--form", options->form,
-                   "What to write: slices (the U-Net's, default), medsam, medsam2, litemedsam, sam3d, nnunet; or check "
+                   "What to write: slices (the U-Net's, default; volumes with model.dimensions=3), medsam, medsam2, "
+                   "litemedsam, sam3d, nnunet; or check "
                    "and describe a dataset: nnunet-check, nnunet-fingerprint")
         ->check(CLI::IsMember({"slices", "unet", "medsam", "medsam2", "litemedsam", "sam3d", "nnunet", "nnunet-check",
                                "nnunet-fingerprint"}))
@@ -153,6 +165,7 @@ std::function<int()> declare(CLI::App& app) {
     app.footer(
         "Examples: medseg prepare --input data --output cache --image-size 128\n"
         "          medseg prepare --form medsam --images imagesTr --labels labelsTr --output data/npz\n"
+        "          medseg prepare --input data --output volumes model.dimensions=3 prepare.spacing=1.5\n"
         "          medseg prepare recipe.yaml prepare.form=nnunet --output data/Dataset001_Organs");
     return [options] { return run(*options); };
 }

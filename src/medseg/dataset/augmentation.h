@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
 #include <vector>
 
 #include "medseg/base/random.h"
@@ -27,5 +28,13 @@ struct SliceSample {
 /// low resolution and blur each with settings.effectProbability. Does nothing when settings.enabled is false. The
 /// result depends on the random stream only: give each sample its own.
 void augment(SliceSample& sample, const AugmentationSettings& settings, Random& random);
+
+/// Whether an effect that is on happens to this sample. Effects that are off draw nothing, so that switching one on
+/// leaves the others' values as they were.
+bool effectChosen(bool on, const AugmentationSettings& settings, Random& random);
+
+/// The last of the intensity changes: factor, gamma, contrast about the mean, brightness and noise of `channels` equal
+/// parts of the image, clipped to 0..1.
+void changeIntensity(std::span<float> image, int channels, const AugmentationSettings& settings, Random& random);
 
 }  // namespace medseg

@@ -5,15 +5,10 @@
 #include <numbers>
 
 #include "medseg/dataset/augmentation.h"
+#include "medseg/dataset/spline_weights.h"
 
 namespace medseg {
 namespace {
-
-/// Values of the four cubic B-splines that reach a point, `t` its share of the way to the next control point.
-std::array<double, 4> splineWeights(double t) {
-    const double s = 1 - t;
-    return {s * s * s / 6, (3 * t * t * t - 6 * t * t + 4) / 6, (3 * s * s * s - 6 * s * s + 4) / 6, t * t * t / 6};
-}
 
 /// Buffers that a loading thread uses again for every slice.
 struct Scratch {
@@ -109,7 +104,7 @@ SmoothDisplacement::SmoothDisplacement(std::int64_t height, std::int64_t width, 
         for (std::int64_t column = 0; column < width; ++column) {
             const double position = static_cast<double>(column) / spacing_;
             const auto first = static_cast<std::size_t>(position);
-            const auto w = splineWeights(position - static_cast<double>(first));
+            const auto w = cubicSplineWeights(position - static_cast<double>(first));
             *out++ = static_cast<float>(w[0] * line[first] + w[1] * line[first + 1] + w[2] * line[first + 2] +
                                         w[3] * line[first + 3]);
         }
@@ -119,7 +114,7 @@ SmoothDisplacement::SmoothDisplacement(std::int64_t height, std::int64_t width, 
 void SmoothDisplacement::addRow(std::int64_t row, float* x, float* y) const {
     const double position = static_cast<double>(row) / spacing_;
     const auto first = static_cast<std::int64_t>(position);
-    const auto weights = splineWeights(position - static_cast<double>(first));
+    const auto weights = cubicSplineWeights(position - static_cast<double>(first));
     for (int k = 0; k < 4; ++k) {
         const auto weight = static_cast<float>(weights[static_cast<std::size_t>(k)]);
         const float* dx = columns_.data() + (first + k) * width_;

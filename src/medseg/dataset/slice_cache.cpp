@@ -2,32 +2,11 @@
 
 #include <algorithm>
 
-#include <fmt/format.h>
-#include <fmt/ranges.h>
-
-#include "medseg/base/error.h"
+#include "medseg/dataset/cached_array.h"
 #include "medseg/dataset/slice_manifest.h"
 #include "medseg/io/half_float.h"
-#include "medseg/io/npy_header.h"
 
 namespace medseg {
-namespace {
-
-/// Checks an array's header against what the manifest promises and returns where its data start.
-std::size_t checkedOffset(const MappedFile& file, NpyType type, const std::vector<std::int64_t>& shape) {
-    const std::string name = file.path().string();
-    const NpyHeader header = parseNpyHeader(file.bytes(), name);
-    if (header.type != type || header.shape != shape || header.fortranOrder || header.byteOrder != ByteOrder::Little)
-        throw DataError(name,
-                        fmt::format("holds {} ({}), cache.json promises {} ({}): prepare again", header.typeName(),
-                                    fmt::join(header.shape, ", "), npyTypeName(type), fmt::join(shape, ", ")));
-    if (header.dataOffset + header.dataSize().value_or(~std::uint64_t{0}) > file.bytes().size())
-        throw DataError(name, "is truncated: prepare again");
-    return header.dataOffset;
-}
-
-}  // namespace
-
 SliceCache::SliceCache(const fs::path& directory) : paths_{directory} {
     SliceManifest manifest = readSliceManifest(paths_);
     format_ = std::move(manifest.format);
@@ -41,10 +20,11 @@ void SliceCache::openCase(const CachedCase& record) {
                   .image = MappedFile(paths_.image(record.id)),
                   .labels = MappedFile(paths_.labels(record.id)),
                   .counts = MappedFile(paths_.counts(record.id))};
-    open.imageOffset = checkedOffset(open.image, NpyType::F16, {slices, format_.height, format_.width});
-    open.labelOffset = checkedOffset(open.labels, format_.labelBytes() == 1 ? NpyType::U8 : NpyType::U16,
-                                     {open.record.layers, slices, format_.height, format_.width});
-    open.countOffset = checkedOffset(open.counts, NpyType::U32, {slices, labels + 1});
+    open.imageOffset =
+        cachedArrayOffset(open.image, NpyType::F16, {slices, format_.height, format_.width}, "cache.json");
+    open.labelOffset = cachedArrayOffset(open.labels, format_.labelBytes() == 1 ? NpyType::U8 : NpyType::U16,
+                                         {open.record.layers, slices, format_.height, format_.width}, "cache.json");
+    open.countOffset = cachedArrayOffset(open.counts, NpyType::U32, {slices, labels + 1}, "cache.json");
     layerCount_ = std::max(layerCount_, open.record.layers);
     firstSlice_.push_back(firstSlice_.back() + slices);
     cases_.push_back(std::move(open));

@@ -1,7 +1,6 @@
 #include "medseg/dataset/slice_loader.h"
 
 #include <algorithm>
-#include <chrono>
 #include <cmath>
 #include <cstring>
 #include <numeric>
@@ -9,17 +8,12 @@
 #include <fmt/format.h>
 
 #include "medseg/base/error.h"
-#include "medseg/base/interrupt.h"
 #include "medseg/dataset/slice_sample.h"
 
 namespace medseg {
 namespace {
 
 constexpr std::uint64_t kOrderStream = 0x0bde'0000'0000ULL, kSampleStream = 0x5a3f'0000'0000ULL;
-
-double now() {
-    return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
-}
 
 /// Systematic resampling: each item is drawn floor or ceil of its expected number of times.
 std::vector<std::int64_t> drawWeighted(const std::vector<std::int64_t>& items, const std::vector<double>& weights,
@@ -39,7 +33,10 @@ std::vector<std::int64_t> drawWeighted(const std::vector<std::int64_t>& items, c
 }  // namespace
 
 SliceLoader::SliceLoader(const SliceCache& cache, std::vector<std::int64_t> slices, LoaderSettings settings)
-    : cache_(cache), slices_(std::move(slices)), settings_(std::move(settings)) {
+    : cache_(cache),
+      slices_(std::move(slices)),
+      settings_(std::move(settings)),
+      queue_(settings_.workers, settings_.prefetch) {
     if (slices_.empty()) throw UsageError("there are no slices to load");
     if (settings_.batchSize < 1 || settings_.workers < 1)
         throw UsageError(fmt::format("batches of {} by {} threads: both must be at least 1", settings_.batchSize,
@@ -53,17 +50,6 @@ SliceLoader::SliceLoader(const SliceCache& cache, std::vector<std::int64_t> slic
                                          slices_.size()));
     }
     if (settings_.neighbours > 0) requireAllSlices(cache_);
-    settings_.prefetch = std::max(1, settings_.prefetch);
-    for (int i = 0; i < settings_.workers; ++i) workers_.emplace_back([this] { work(); });
-}
-
-SliceLoader::~SliceLoader() {
-    {
-        const std::lock_guard lock(mutex_);
-        stop_ = true;
-    }
-    wanted_.notify_all();
-    for (std::thread& worker : workers_) worker.join();
 }
 
 std::int64_t SliceLoader::batchesPerEpoch() const {
@@ -80,74 +66,12 @@ std::vector<std::int64_t> SliceLoader::epochOrder(std::uint64_t epoch) const {
 }
 
 void SliceLoader::startEpoch(std::uint64_t epoch, std::int64_t firstBatch) {
-    std::vector<std::int64_t> order = epochOrder(epoch);
-    {
-        const std::lock_guard lock(mutex_);
-        order_ = std::move(order);
-        epoch_ = epoch;
-        ++generation_;
-        ready_.clear();
-        problem_ = nullptr;
-        nextToMake_ = nextToGive_ = firstBatch;
-        lastBatch_ = batchesPerEpoch();
-        if (!started_) started_ = now();
-    }
-    wanted_.notify_all();
-}
-
-std::optional<SliceBatch> SliceLoader::next() {
-    std::unique_lock lock(mutex_);
-    if (nextToGive_ >= lastBatch_) return std::nullopt;
-    const double before = now();
-    const auto arrived = [&] { return problem_ || ready_.contains(nextToGive_); };
-    while (!made_.wait_for(lock, std::chrono::milliseconds(200), arrived)) throwIfInterrupted();
-    waited_ += now() - before;
-    if (problem_) std::rethrow_exception(problem_);
-    SliceBatch batch = std::move(ready_.extract(nextToGive_).mapped());
-    ++nextToGive_;
-    lock.unlock();
-    wanted_.notify_one();
-    return batch;
-}
-
-double SliceLoader::elapsedSeconds() const {
-    return started_ ? now() - *started_ : 0;
-}
-
-double SliceLoader::idleShare() const {
-    const double elapsed = elapsedSeconds();
-    return elapsed > 0 ? waited_ / elapsed : 0;
-}
-
-void SliceLoader::work() {
-    std::unique_lock lock(mutex_);
-    while (true) {
-        wanted_.wait(lock, [&] {
-            return stop_ || (!problem_ && nextToMake_ < lastBatch_ && nextToMake_ < nextToGive_ + settings_.prefetch);
-        });
-        if (stop_) return;
-        const std::int64_t index = nextToMake_++;
-        const std::uint64_t generation = generation_, epoch = epoch_;
+    queue_.start(firstBatch, batchesPerEpoch(), [this, epoch, order = epochOrder(epoch)](std::int64_t index) {
         const std::int64_t first = index * settings_.batchSize;
         const std::int64_t last =
-            std::min<std::int64_t>(first + settings_.batchSize, static_cast<std::int64_t>(order_.size()));
-        const std::vector<std::int64_t> members(order_.begin() + first, order_.begin() + last);
-        lock.unlock();
-        std::optional<SliceBatch> batch;
-        std::exception_ptr problem;
-        try {
-            batch = makeBatch(epoch, index, members);
-        } catch (...) {
-            problem = std::current_exception();
-        }
-        lock.lock();
-        if (generation != generation_) continue;
-        if (problem)
-            problem_ = problem;
-        else
-            ready_.emplace(index, std::move(*batch));
-        made_.notify_one();
-    }
+            std::min<std::int64_t>(first + settings_.batchSize, static_cast<std::int64_t>(order.size()));
+        return makeBatch(epoch, index, {order.begin() + first, order.begin() + last});
+    });
 }
 
 void SliceLoader::copySample(std::int64_t slice, std::size_t place, SliceBatch& batch) const {

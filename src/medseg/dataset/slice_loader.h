@@ -1,19 +1,14 @@
 // Batches of training slices, made by worker threads ahead of the network.
 #pragma once
 
-#include <condition_variable>
 #include <cstdint>
-#include <deque>
-#include <exception>
 #include <functional>
-#include <map>
-#include <mutex>
 #include <optional>
-#include <thread>
 #include <vector>
 
 #include "medseg/base/random.h"
 #include "medseg/dataset/augmentation.h"
+#include "medseg/dataset/batch_queue.h"
 #include "medseg/dataset/slice_cache.h"
 
 namespace medseg {
@@ -51,25 +46,20 @@ class SliceLoader {
     /// `slices` are numbers of the cache, which must outlive the loader. Throws UsageError when there are none, or the
     /// weights do not fit them.
     SliceLoader(const SliceCache& cache, std::vector<std::int64_t> slices, LoaderSettings settings);
-    ~SliceLoader();
-    SliceLoader(const SliceLoader&) = delete;
-    SliceLoader& operator=(const SliceLoader&) = delete;
-
     std::int64_t batchesPerEpoch() const;
     /// Begins an epoch, at batch `firstBatch` (for exact resumption). A running epoch is abandoned.
     void startEpoch(std::uint64_t epoch, std::int64_t firstBatch = 0);
     /// The next batch, or nothing at the end of the epoch. Rethrows what a worker threw; throws InterruptedError after
     /// Ctrl-C.
-    std::optional<SliceBatch> next();
+    std::optional<SliceBatch> next() { return queue_.next(); }
 
     /// Seconds that next() waited for a batch since the loader was made, and seconds since the first startEpoch().
-    double waitedSeconds() const { return waited_; }
-    double elapsedSeconds() const;
+    double waitedSeconds() const { return queue_.waitedSeconds(); }
+    double elapsedSeconds() const { return queue_.elapsedSeconds(); }
     /// Share of the time that the consumer waited: 0 when loading never holds the network up.
-    double idleShare() const;
+    double idleShare() const { return queue_.idleShare(); }
 
   private:
-    void work();
     SliceBatch makeBatch(std::uint64_t epoch, std::int64_t index, const std::vector<std::int64_t>& order) const;
     void copySample(std::int64_t slice, std::size_t place, SliceBatch& batch) const;
     std::vector<std::int64_t> epochOrder(std::uint64_t epoch) const;
@@ -77,20 +67,7 @@ class SliceLoader {
     const SliceCache& cache_;
     std::vector<std::int64_t> slices_;
     LoaderSettings settings_;
-
-    std::mutex mutex_;
-    std::condition_variable wanted_;  ///< workers wait for room or an epoch
-    std::condition_variable made_;    ///< the consumer waits for its batch
-    std::map<std::int64_t, SliceBatch> ready_;
-    std::vector<std::int64_t> order_;
-    std::uint64_t epoch_ = 0;
-    std::uint64_t generation_ = 0;  ///< counts startEpoch(): what workers bring from an abandoned epoch is dropped
-    std::int64_t nextToMake_ = 0, nextToGive_ = 0, lastBatch_ = 0;
-    std::exception_ptr problem_;
-    bool stop_ = false;
-    std::vector<std::thread> workers_;
-    double waited_ = 0;
-    std::optional<double> started_;
+    BatchQueue<SliceBatch> queue_;  ///< last: its threads stop before what they use goes away
 };
 
 /// Weights that show slices with rare structures more often: 1 for a slice of frequent structures, up to `most` for the

@@ -147,23 +147,23 @@ SliceSplit splitSlices(const SliceCache& cache, const DataSettings& settings, st
 }
 
 void writeSplit(const fs::path& file, const SliceSplit& split, const SliceCache& cache) {
-    nlohmann::ordered_json json;
-    json["by"] = split.bySlice ? "slice" : "case";
+    if (!split.bySlice) return writeCaseSplit(file, split.cases);
     const auto bySlice = [&](const std::vector<std::int64_t>& slices) {
         nlohmann::ordered_json cases = nlohmann::ordered_json::object();
         for (const std::int64_t slice : slices)
             cases[cache.caseAt(cache.caseOf(slice)).id].push_back(cache.sourceSliceOf(slice));
         return cases;
     };
-    if (split.bySlice) {
-        json["training"] = bySlice(split.training);
-        json["validation"] = bySlice(split.validation);
-        json["test"] = bySlice(split.test);
-    } else {
-        json["training"] = split.cases.training;
-        json["validation"] = split.cases.validation;
-        json["test"] = split.cases.test;
-    }
+    const nlohmann::ordered_json json{{"by", "slice"},
+                                      {"training", bySlice(split.training)},
+                                      {"validation", bySlice(split.validation)},
+                                      {"test", bySlice(split.test)}};
+    writeTextFile(file, json.dump(1) + "\n");
+}
+
+void writeCaseSplit(const fs::path& file, const CaseSplit& split) {
+    const nlohmann::ordered_json json{
+        {"by", "case"}, {"training", split.training}, {"validation", split.validation}, {"test", split.test}};
     writeTextFile(file, json.dump(1) + "\n");
 }
 

@@ -38,4 +38,7 @@ SliceSplit splitSlices(const SliceCache& cache, const DataSettings& settings, st
 /// Writes the split as JSON: case ids or, by slice, case id -> source slices that were held out.
 void writeSplit(const std::filesystem::path& file, const SliceSplit& split, const SliceCache& cache);
 
+/// The same for a split by case.
+void writeCaseSplit(const std::filesystem::path& file, const CaseSplit& split);
+
 }  // namespace medseg

@@ -7,19 +7,20 @@
 #include "medseg/base/files.h"
 #include "medseg/base/logging.h"
 #include "medseg/pipeline/pipeline.h"
+#include "medseg/pipeline/preparation_stage.h"
 
 namespace medseg {
 namespace {
 
-void requireFolds(const DataSettings& data, const SliceCache& cache) {
+void requireFolds(const DataSettings& data, std::int64_t cases) {
     if (data.folds < 2) throw UsageError("a cross-validation needs at least two folds: set data.folds=5");
     if (!data.validationCases.empty())
         throw UsageError("data.validation_cases fixes the validation: leave it empty for a cross-validation");
-    if (data.split == "slice" || data.holdOutEvery > 1 || cache.caseCount() < data.folds)
+    if (data.split == "slice" || data.holdOutEvery > 1 || cases < data.folds)
         throw UsageError(
             fmt::format("a cross-validation of {} folds needs as many cases and a split by case; there "
                         "are {} cases",
-                        data.folds, cache.caseCount()));
+                        data.folds, cases));
 }
 
 void summarise(CrossValidation& result) {
@@ -32,7 +33,7 @@ void summarise(CrossValidation& result) {
 }  // namespace
 
 CrossValidation Pipeline::trainAllFolds() {
-    requireFolds(recipe_.data, SliceCache(folders_.cache));
+    requireFolds(recipe_.data, preparedCaseCount(recipe_, folders_.cache));
     CrossValidation result;
     auto folds = nlohmann::ordered_json::array();
     for (int fold = 0; fold < recipe_.data.folds; ++fold) {

@@ -11,11 +11,10 @@
 #include "medseg/base/version.h"
 #include "medseg/dataset/case_reader.h"
 #include "medseg/dataset/phantom_files.h"
-#include "medseg/dataset/preparation.h"
 #include "medseg/nn/network_module.h"
-#include "medseg/pipeline/form_preparation.h"
 #include "medseg/pipeline/held_out_slices.h"
 #include "medseg/pipeline/medsam_stages.h"
+#include "medseg/pipeline/preparation_stage.h"
 #include "medseg/pipeline/run_report.h"
 #include "medseg/pipeline/stages_record.h"
 #include "medseg/report/evaluation_charts.h"
@@ -54,7 +53,7 @@ fs::path proofOf(Stage stage, const RunFolders& folders, const Recipe& recipe) {
         case Stage::Generate:
             return recipe.data.root;
         case Stage::Prepare:
-            return folders.cache / (recipe.prepare.form == "slices" ? "cache.json" : "manifest.json");
+            return preparedManifest(recipe, folders.cache);
         case Stage::Train:
             return folders.model / "latest.pth";
         case Stage::Predict:
@@ -93,7 +92,7 @@ Stage stageFromName(const std::string& name) {
 
 RunFolders::RunFolders(const Recipe& recipe)
     : root(recipe.output),
-      cache(root / "cache"),
+      cache(preparedFolder(recipe)),
       model(root / "model"),
       predictions(root / "predictions"),
       measured(root / "measured"),
@@ -145,6 +144,7 @@ std::string Pipeline::fingerprint(Stage stage) const {
         fmt::format("{} {} seed {} device {}\n", version(), stageName(stage), recipe_.seed, recipe_.device);
     for (const auto& section : sectionsOf(stage, recipe_)) text += recipeSectionToYaml(recipe_, section) + "\n";
     if (stage == Stage::Prepare) text += describeFiles(recipe_.data.root);
+    if (stage == Stage::Prepare && preparesVolumes(recipe_)) text += "volumes\n";
     if (stage > Stage::Generate) text += fingerprint(static_cast<Stage>(static_cast<int>(stage) - 1));
     return shortHash(text);
 }
@@ -172,20 +172,7 @@ void Pipeline::generate() {
 
 void Pipeline::prepare() {
     if (isSam()) return prepareMedsamSlices(recipe_, folders_.cache);
-    if (recipe_.prepare.form != "slices") {
-        const FormOutcome outcome = prepareForm(recipe_, folders_.cache);
-        logInfo("{} cases prepared, {} reused, {} files in {}", outcome.prepared, outcome.reused, outcome.files,
-                folders_.cache.string());
-        return outcome.throwIfFailed();
-    }
-    const PreparationResult result = prepareSliceCache(recipe_, folders_.cache);
-    logInfo("{} cases prepared, {} reused, {} slices in {}", result.prepared, result.reused, result.slices,
-            folders_.cache.string());
-    if (!result.failures.empty())
-        throw WorkError(fmt::format("{} of {} cases could not be prepared (listed above); the others are in {}",
-                                    result.failures.size(),
-                                    result.failures.size() + static_cast<std::size_t>(result.prepared + result.reused),
-                                    folders_.cache.string()));
+    prepareCases(recipe_, folders_.cache);
 }
 
 void Pipeline::train() {
@@ -215,23 +202,15 @@ TrainOutcome Pipeline::trainInto(const Recipe& recipe, const fs::path& model, co
 }
 
 std::vector<Pipeline::MeasuredCase> Pipeline::measuredCases(const Dataset& dataset) const {
-    const SliceCache cache(folders_.cache);
-    const SliceSplit split = splitSlices(cache, recipe_.data, recipe_.seed);
-    const std::vector<std::int64_t>& held = split.test.empty() ? split.validation : split.test;
     std::vector<MeasuredCase> measured;
-    for (const std::int64_t slice : held) {
-        const CachedCase& cached = cache.caseAt(cache.caseOf(slice));
-        if (measured.empty() || measured.back().item.id != cached.id) {
-            const auto found = std::find_if(dataset.cases.begin(), dataset.cases.end(),
-                                            [&](const Case& item) { return item.id == cached.id; });
-            if (found == dataset.cases.end())
-                throw DataError(cached.id,
-                                "this case of the cache is gone from the dataset: run the prepare stage again");
-            measured.push_back({*found, {}});
-        }
-        if (split.bySlice) measured.back().slices.push_back(cache.sourceSliceOf(slice));
+    for (const HeldOutCase& held : heldOutCases(recipe_, folders_.cache)) {
+        const auto found = std::find_if(dataset.cases.begin(), dataset.cases.end(),
+                                        [&](const Case& item) { return item.id == held.id; });
+        if (found == dataset.cases.end())
+            throw DataError(held.id,
+                            "this case was prepared and is gone from the dataset: run the prepare stage again");
+        measured.push_back({*found, held.slices});
     }
-    if (measured.empty()) throw DataError("no case is held out to measure on: set data.validation_fraction");
     return measured;
 }
 

@@ -8,7 +8,6 @@
 #include <vector>
 
 #include "medseg/dataset/layout.h"
-#include "medseg/dataset/split.h"
 #include "medseg/metrics/evaluation.h"
 #include "medseg/nn/network_module.h"
 #include "medseg/recipe/recipe.h"
@@ -27,7 +26,7 @@ struct RunFolders {
     explicit RunFolders(const Recipe& recipe);
 
     std::filesystem::path root;
-    std::filesystem::path cache;        ///< training slices
+    std::filesystem::path cache;        ///< training slices, or volumes
     std::filesystem::path model;        ///< checkpoints and training history
     std::filesystem::path predictions;  ///< CASE.nii.gz, in the geometry of the input
     std::filesystem::path measured;     ///< reference/ and prediction/: what is compared, CASE.nii.gz each

@@ -21,7 +21,7 @@ template <typename RecipeType, typename Function>
 void visitSections(RecipeType& recipe, Function&& section) {
     section("phantom", "synthetic cases to generate", recipe.phantom);
     section("data", "where the raw volumes are", recipe.data);
-    section("prepare", "from volumes to training slices", recipe.prepare);
+    section("prepare", "from volumes to training slices or training volumes", recipe.prepare);
     section("prepare_medsam", "the forms medsam, medsam2 and litemedsam", recipe.prepareMedsam);
     section("prepare_sam3d", "the form sam3d", recipe.prepareSam3d);
     section("prepare_nnunet", "the form nnunet", recipe.prepareNnunet);

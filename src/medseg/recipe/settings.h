@@ -81,11 +81,12 @@ void visitFields(Visitor&& field, DataSettings& s) {
     field("fold", s.fold, "cross-validation: which fold to validate on, 0-based", between(0, 99));
 }
 
-/// How volumes become training slices.
+/// How volumes become training slices, or, for three-dimensional networks, volumes of one voxel size.
 struct PrepareSettings {
     std::string form = "slices";
     std::array<double, 2> window{-200, 300};
     std::array<int, 2> imageSize{256, 256};
+    std::array<double, 3> spacing{1.5, 1.5, 1.5};
     std::string axis = "axial";
     std::string slices = "all";
     int everySlice = 1;
@@ -93,11 +94,14 @@ struct PrepareSettings {
 
 template <typename Visitor>
 void visitFields(Visitor&& field, PrepareSettings& s) {
-    field("form", s.form,
-          "what to write: the U-Net's slices (the keys of this section), or a form with its own section",
-          oneOf({"slices", "medsam", "medsam2", "litemedsam", "sam3d", "nnunet"}));
+    field(
+        "form", s.form,
+        "what to write: the U-Net's slices or, with model.dimensions 3, volumes (the keys of this section), or a form "
+        "with its own section",
+        oneOf({"slices", "medsam", "medsam2", "litemedsam", "sam3d", "nnunet"}));
     field("window", s.window, "HU range mapped to [0, 1], clipped outside", Allowed{});
     field("image_size", s.imageSize, "height and width of the network's input, pixels", between(16, 4096));
+    field("spacing", s.spacing, "three-dimensional networks: voxel size along x, y, z, mm", between(0.05, 100));
     field("axis", s.axis, "plane of the slices", oneOf({"axial", "coronal", "sagittal"}));
     field("slices", s.slices, "which slices to keep", oneOf({"all", "labelled"}));
     field("every_slice", s.everySlice, "keep every k-th slice", between(1, 1000));
@@ -107,6 +111,8 @@ void visitFields(Visitor&& field, PrepareSettings& s) {
 struct ModelSettings {
     std::string kind = "unet";
     std::string architecture = "unet2d";
+    int dimensions = 2;
+    std::array<int, 3> patchSize{96, 96, 96};
     std::vector<int> features{32, 64, 128, 256};
     int bottleneck = 512;
     std::string output = "sigmoid";
@@ -124,6 +130,9 @@ void visitFields(Visitor&& field, ModelSettings& s) {
     field("kind", s.kind, "network family; the keys below are those of unet, the others have sections of their own",
           oneOf({"unet", "sam", "sam2", "sam3d"}));
     field("architecture", s.architecture, "unet: its architecture", oneOf({"unet2d"}));
+    field("dimensions", s.dimensions, "2: slices; 3: volumes, in patches", between(2, 3));
+    field("patch_size", s.patchSize, "dimensions 3: voxels along x, y, z that the network sees at once",
+          between(4, 1024));
     field("features", s.features, "channels of the encoder levels", between(1, 4096));
     field("bottleneck", s.bottleneck, "channels of the bottleneck", between(1, 8192));
     field("output", s.output, "sigmoid: structures may overlap; softmax: one structure or background a pixel",
@@ -181,12 +190,14 @@ struct TrainSettings {
     std::string precision = "auto";
     bool tensorboard = true;
     int sampleEvery = 0;
+    int patchesPerCase = 8;
+    double foreground = 0.33;
 };
 
 template <typename Visitor>
 void visitFields(Visitor&& field, TrainSettings& s) {
     field("epochs", s.epochs, "passes over the training slices", between(1, 1e6));
-    field("batch_size", s.batchSize, "slices a batch", between(1, 4096));
+    field("batch_size", s.batchSize, "slices or patches a batch", between(1, 4096));
     field("accumulate", s.accumulate, "batches a step: their gradients are averaged, as of one batch of that size",
           between(1, 4096));
     field("precision", s.precision, "numbers of convolutions: half precision on CUDA only; auto: fp32 on the CPU",
@@ -243,7 +254,13 @@ void visitFields(Visitor&& field, TrainSettings& s) {
     field("sample_every", s.sampleEvery,
           "epochs between pictures of predictions against reference, MODEL/samples/epochX.png; 0 = none",
           between(0, 1e6));
-    field("workers", s.workers, "threads that load and augment slices", between(1, 256));
+    field("patches_per_case", s.patchesPerCase, "dimensions 3: patches drawn from every training case in an epoch",
+          between(1, 1e6));
+    field(
+        "foreground", s.foreground,
+        "dimensions 3: share of the patches that are centred on a structure, each structure of the case equally often",
+        between(0, 1));
+    field("workers", s.workers, "threads that load and augment slices or patches", between(1, 256));
 }
 
 /// Random changes of training slices.
@@ -255,6 +272,7 @@ struct AugmentationSettings {
     double shift = 0.06;
     bool flipHorizontal = false;
     bool flipVertical = false;
+    bool flipDepth = false;
     std::array<double, 2> gamma{0.8, 1.25};
     double brightness = 0.08;
     double contrast = 0.15;
@@ -278,6 +296,7 @@ void visitFields(Visitor&& field, AugmentationSettings& s) {
     field("flip_horizontal", s.flipHorizontal, "mirror left-right (wrong where left and right are told apart)",
           Allowed{});
     field("flip_vertical", s.flipVertical, "mirror front-back", Allowed{});
+    field("flip_depth", s.flipDepth, "dimensions 3: mirror head-feet", Allowed{});
     field("gamma", s.gamma, "range of the gamma exponent", between(0.05, 20));
     field("brightness", s.brightness, "largest added value, on the [0, 1] scale", between(0, 1));
     field("contrast", s.contrast, "largest relative change of contrast", between(0, 1));
@@ -299,6 +318,7 @@ void visitFields(Visitor&& field, AugmentationSettings& s) {
 /// From model to label volumes.
 struct PredictSettings {
     int batchSize = 8;
+    double overlap = 0.5;
     double threshold = 0.5;
     bool searchThresholds = false;
     bool separate = false;
@@ -315,7 +335,9 @@ struct PredictSettings {
 
 template <typename Visitor>
 void visitFields(Visitor&& field, PredictSettings& s) {
-    field("batch_size", s.batchSize, "slices at once", between(1, 4096));
+    field("batch_size", s.batchSize, "slices or patches at once", between(1, 4096));
+    field("overlap", s.overlap, "dimensions 3: share of the patch size by which neighbouring patches overlap",
+          between(0, 0.95));
     field("threshold", s.threshold, "sigmoid outputs: probability from which a pixel counts", between(0, 1));
     field("search_thresholds", s.searchThresholds,
           "sigmoid outputs: choose every structure's threshold on the validation slices first", Allowed{});
@@ -326,8 +348,8 @@ void visitFields(Visitor&& field, PredictSettings& s) {
     field("uncertainty", s.uncertainty, "also write the entropy of the probabilities, 0 sure .. 1", Allowed{});
     field("precision", s.precision, "arithmetic; int8 needs `medseg checkpoint quantize` first",
           oneOf({"fp32", "bf16", "int8"}));
-    field("mirror", s.mirror, "axes of the slice to mirror and average (for models trained with flips)",
-          oneOf({"x", "y"}));
+    field("mirror", s.mirror, "axes to mirror and average (for models trained with flips); z: dimensions 3 only",
+          oneOf({"x", "y", "z"}));
     field("smooth_mm", s.smoothMm, "Gaussian votes of neighbouring slices on labels, sigma in mm; 0 = off",
           between(0, 100));
     field("small_voxels", s.smallVoxels, "remove components of fewer voxels; 0 = off", between(0, 1e9));
