@@ -11,10 +11,12 @@
 #include "medseg/base/progress.h"
 #include "medseg/imaging/window.h"
 #include "medseg/io/image_file.h"
+#include "medseg/pipeline/preparation_stage.h"
 #include "medseg/recipe/recipe.h"
 #include "medseg/report/history_plot.h"
 #include "medseg/report/html_report.h"
 #include "medseg/report/overlay_files.h"
+#include "medseg/report/patch_overlay.h"
 #include "medseg/report/prepared_files.h"
 #include "medseg/report/scene_html.h"
 #include "medseg/report/slice_overlay.h"
@@ -130,12 +132,16 @@ void runCurves(const Options& options) {
 void runAugmentations(const Options& options) {
     const bool isCache = std::filesystem::is_directory(options.input);
     const Recipe recipe = loadRecipe(isCache ? std::string() : options.input, options.overrides);
-    const std::filesystem::path cache =
-        isCache ? std::filesystem::path(options.input) : std::filesystem::path(recipe.output) / "cache";
-    if (!std::filesystem::exists(cache / "cache.json"))
+    const std::filesystem::path cache = isCache ? std::filesystem::path(options.input) : preparedFolder(recipe);
+    const bool volumes = std::filesystem::exists(VolumeCachePaths{cache}.manifest());
+    if (!volumes && !std::filesystem::exists(cache / "cache.json"))
         throw DataError(cache.string(), "no training slices here: run `medseg prepare` first");
-    renderAugmentations(SliceCache(cache), recipe.augmentation, recipe.seed, options.rows, options.changes)
-        .writePng(options.output);
+    const auto& [x, y, z] = recipe.model.patchSize;
+    const Canvas sheet = volumes ? renderPatchAugmentations(VolumeCache(cache), {x, y, z}, recipe.augmentation,
+                                                            recipe.seed, options.rows, options.changes)
+                                 : renderAugmentations(SliceCache(cache), recipe.augmentation, recipe.seed,
+                                                       options.rows, options.changes);
+    sheet.writePng(options.output);
     printPath(options.output);
 }
 

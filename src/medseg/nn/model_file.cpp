@@ -28,6 +28,7 @@ UNet buildUNet(const ModelSettings& settings, int structures) {
     shape.outChannels = structures + (outputKindOf(settings) == OutputKind::Softmax ? 1 : 0);
     shape.features = settings.features;
     shape.bottleneck = settings.bottleneck;
+    shape.dimensions = settings.dimensions;
     shape.norm = normKindFromName(settings.norm);
     shape.residual = settings.residual;
     shape.attention = settings.attention;

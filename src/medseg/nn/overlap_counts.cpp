@@ -40,6 +40,8 @@ void countImage(const float* values, const Targets<LabelType>& targets, std::int
 
 void countOverlap(const torch::Tensor& logits, const torch::Tensor& labels, OutputKind output, double threshold,
                   torch::Tensor& counts, int ignoreLabel) {
+    if (logits.dim() == 5)
+        return countOverlap(logits.flatten(2, 3), labels.flatten(2, 3), output, threshold, counts, ignoreLabel);
     const auto x = logits.detach().to(torch::kCPU, torch::kFloat).contiguous(torch::MemoryFormat::ChannelsLast);
     const auto ids = labels.to(torch::kCPU).contiguous();
     const BatchLayout layout = BatchLayout::of(x, ids);

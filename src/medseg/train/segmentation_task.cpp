@@ -3,38 +3,30 @@
 #include <cmath>
 #include <limits>
 
-#include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
 #include "medseg/base/error.h"
 #include "medseg/base/files.h"
-#include "medseg/dataset/augmentation.h"
-#include "medseg/dataset/split.h"
 #include "medseg/nn/device.h"
-#include "medseg/report/slice_overlay.h"
-#include "medseg/train/loss_settings.h"
-#include "medseg/train/slice_tensors.h"
+#include "medseg/train/patch_data.h"
+#include "medseg/train/slice_data.h"
 
 namespace medseg {
 namespace {
 
 constexpr double kOverlapThreshold = 0.5;
 
-LoaderSettings loaderSettings(const Recipe& recipe, bool training) {
-    LoaderSettings settings;
-    settings.neighbours = recipe.model.neighbours;
-    settings.batchSize = recipe.train.batchSize;
-    settings.workers = recipe.train.workers;
-    settings.shuffle = training;
-    settings.seed = recipe.seed;
-    return settings;
+/// Nearest labels of every `step`-th pixel along the spatial axes.
+torch::Tensor everyPixel(const torch::Tensor& labels, std::int64_t step) {
+    torch::Tensor coarse = labels;
+    for (std::int64_t axis = 2; axis < labels.dim(); ++axis)
+        coarse = coarse.slice(axis, c10::nullopt, c10::nullopt, step);
+    return coarse.contiguous();
 }
 
-/// Nearest labels of every `step`-th pixel along both axes.
-torch::Tensor everyPixel(const torch::Tensor& labels, std::int64_t step) {
-    using torch::indexing::None;
-    const torch::indexing::Slice stride(None, None, step);
-    return labels.index({torch::indexing::Ellipsis, stride, stride}).contiguous();
+/// The memory format in which convolutions are fastest, for tensors of this many axes (3D: measured on the CPU).
+torch::MemoryFormat convolutionFormat(std::int64_t axes) {
+    return axes == 4 ? torch::MemoryFormat::ChannelsLast : torch::MemoryFormat::Contiguous;
 }
 
 /// Label ids (int16, bit pattern unsigned) on the CPU: the strongest structure where it is predicted at all.
@@ -52,45 +44,33 @@ void writeLabelMapJson(const fs::path& file, const LabelTable& labels) {
 
 }  // namespace
 
+std::unique_ptr<SegmentationData> openSegmentationData(const TrainRequest& request) {
+    if (request.recipe.model.dimensions == 3) return std::make_unique<PatchData>(request);
+    return std::make_unique<SliceData>(request);
+}
+
 SegmentationTask::SegmentationTask(const TrainRequest& request)
     : recipe_(request.recipe),
-      cache_(request.cache),
+      data_(openSegmentationData(request)),
       device_(deviceFromName(recipe_.device)),
       output_(outputKindOf(recipe_.model)),
       precision_(precisionFromName(recipe_.train.precision, device_)),
-      loss_(lossOptions(recipe_, cache_.labels())) {
-    const SliceSplit split = splitSlices(cache_, recipe_.data, recipe_.seed);
-    trainSlices_ = split.training;
-    validationSlices_ = split.validation;
-    if (output_ == OutputKind::Softmax && cache_.layerCount() > 1)
+      loss_(lossOptions(recipe_, data_->labels())) {
+    if (output_ == OutputKind::Softmax && data_->layerCount() > 1)
         throw UsageError("model.output softmax needs structures that do not overlap; these do: use sigmoid");
-    const StructureStatistics statistics = structureStatistics(cache_, trainSlices_);
-    warnOfAbsentStructures(statistics, cache_.labels());
-    loss_.classWeights = classWeights(recipe_.train, cache_.labels(), statistics, output_);
-    network_ = buildUNet(recipe_.model, static_cast<int>(cache_.labels().size()));
-    const SliceFormat& format = cache_.format();
-    if (format.height % network_->divisor() != 0 || format.width % network_->divisor() != 0)
-        throw UsageError(fmt::format("prepare.image_size {}x{} must be divisible by {} for {} encoder levels",
-                                     format.height, format.width, network_->divisor(), recipe_.model.features.size()));
+    const StructureStatistics statistics = data_->statistics();
+    warnOfAbsentStructures(statistics, data_->labels());
+    loss_.classWeights = classWeights(recipe_.train, data_->labels(), statistics, output_);
+    network_ = buildUNet(recipe_.model, static_cast<int>(data_->labels().size()));
+    data_->requireDivisible(network_->divisor());
     if (recipe_.model.priorBias) initialisePriorBias(statistics);
     network_->to(device_);
     for (auto& parameter : network_->parameters())
-        if (parameter.dim() == 4) parameter.set_data(parameter.contiguous(torch::MemoryFormat::ChannelsLast));
-
-    LoaderSettings settings = loaderSettings(recipe_, true);
-    settings.weights = recipe_.train.oversample > 0 ? rarityWeights(cache_, trainSlices_, recipe_.train.oversample)
-                                                    : std::vector<double>();
-    if (recipe_.augmentation.enabled)
-        settings.change = [augmentation = recipe_.augmentation](SliceSample& sample, Random& random) {
-            augment(sample, augmentation, random);
-        };
-    trainLoader_ = std::make_unique<SliceLoader>(cache_, trainSlices_, settings);
-    if (!validationSlices_.empty())
-        validationLoader_ = std::make_unique<SliceLoader>(cache_, validationSlices_, loaderSettings(recipe_, false));
+        if (parameter.dim() >= 4) parameter.set_data(parameter.contiguous(convolutionFormat(parameter.dim())));
 
     createDirectories(request.output);
-    writeSplit(request.output / "split.json", split, cache_);
-    writeLabelMapJson(request.output / "label_map.json", cache_.labels());
+    data_->writeSplit(request.output / "split.json");
+    writeLabelMapJson(request.output / "label_map.json", data_->labels());
     writeTextFile(request.output / "recipe.yaml", recipeToYaml(recipe_));
 }
 
@@ -105,21 +85,22 @@ void SegmentationTask::initialisePriorBias(const StructureStatistics& statistics
 }
 
 std::int64_t SegmentationTask::batchesPerEpoch() const {
-    return trainLoader_->batchesPerEpoch();
+    return data_->batchesPerEpoch();
 }
 
 void SegmentationTask::beginEpoch(int epoch, std::int64_t firstBatch) {
-    waitedBefore_ = trainLoader_->waitedSeconds();
-    trainLoader_->startEpoch(static_cast<std::uint64_t>(epoch), firstBatch);
+    waitedBefore_ = data_->waitedSeconds();
+    data_->startEpoch(static_cast<std::uint64_t>(epoch), firstBatch);
 }
 
 double SegmentationTask::waitedSeconds() const {
-    return trainLoader_->waitedSeconds() - waitedBefore_;
+    return data_->waitedSeconds() - waitedBefore_;
 }
 
-SegmentationTask::Batch SegmentationTask::toTensors(SliceBatch& batch) const {
-    const auto images = imageTensor(batch, cache_, recipe_.model.coordinates);
-    return {images.to(device_).contiguous(torch::MemoryFormat::ChannelsLast), labelTensor(batch).to(device_)};
+SegmentationBatch SegmentationTask::onDevice(SegmentationBatch batch) const {
+    batch.images = batch.images.to(device_).contiguous(convolutionFormat(batch.images.dim()));
+    batch.labels = batch.labels.to(device_);
+    return batch;
 }
 
 std::vector<torch::Tensor> SegmentationTask::forwardAll(const torch::Tensor& images) {
@@ -133,15 +114,13 @@ torch::Tensor SegmentationTask::forward(const torch::Tensor& images) {
 }
 
 torch::Tensor SegmentationTask::nextLoss() {
-    auto batch = trainLoader_->next();
-    if (!batch) throw WorkError("the slice loader ended before the epoch did");
-    const Batch tensors = toTensors(*batch);
+    const SegmentationBatch batch = onDevice(data_->nextTraining());
     // Deep supervision as nnU-Net weighs it: each halving of the resolution counts half, all together count 1.
     torch::Tensor loss;
     double weight = 1, weights = 0;
     std::int64_t step = 1;
-    for (const torch::Tensor& logits : forwardAll(tensors.images)) {
-        const auto labels = step == 1 ? tensors.labels : everyPixel(tensors.labels, step);
+    for (const torch::Tensor& logits : forwardAll(batch.images)) {
+        const auto labels = step == 1 ? batch.labels : everyPixel(batch.labels, step);
         const auto part = segmentationLoss(logits, labels, loss_);
         loss = step == 1 ? part : loss + weight * part;
         weights += weight;
@@ -153,50 +132,32 @@ torch::Tensor SegmentationTask::nextLoss() {
 
 ValidationResult SegmentationTask::validate() {
     const double nan = std::numeric_limits<double>::quiet_NaN();
-    if (!validationLoader_) return {nan, nan};
-    auto counts = torch::zeros({static_cast<std::int64_t>(cache_.labels().size()), 3}, torch::kLong);
+    if (!data_->hasValidation()) return {nan, nan};
+    auto counts = torch::zeros({static_cast<std::int64_t>(data_->labels().size()), 3}, torch::kLong);
     double lossSum = 0;
-    std::int64_t slices = 0;
-    validationLoader_->startEpoch(0);
-    while (auto batch = validationLoader_->next()) {
-        const Batch tensors = toTensors(*batch);
-        const auto logits = forward(tensors.images);
-        lossSum += segmentationLoss(logits, tensors.labels, loss_).item<double>() * static_cast<double>(batch->count);
-        slices += batch->count;
-        countOverlap(logits, tensors.labels, output_, kOverlapThreshold, counts, loss_.ignoreLabel);
+    std::int64_t samples = 0;
+    data_->startValidation();
+    while (auto next = data_->nextValidation()) {
+        const SegmentationBatch batch = onDevice(std::move(*next));
+        const auto logits = forward(batch.images);
+        lossSum += segmentationLoss(logits, batch.labels, loss_).item<double>() * static_cast<double>(batch.count);
+        samples += batch.count;
+        countOverlap(logits, batch.labels, output_, kOverlapThreshold, counts, loss_.ignoreLabel);
     }
-    return {lossSum / static_cast<double>(slices), meanDice(counts)};
+    return {lossSum / static_cast<double>(samples), meanDice(counts)};
 }
 
-void SegmentationTask::drawSamples(const std::filesystem::path& file) {
-    constexpr int kSamples = 4;
-    constexpr double kPanelSize = 250;
-    if (validationSlices_.empty()) return;
-    LoaderSettings settings = loaderSettings(recipe_, false);
-    settings.batchSize = 1;
-    SliceLoader loader(cache_, richSlices(cache_, validationSlices_, kSamples), settings);
-    loader.startEpoch(0);
-    std::vector<OverlayRow> rows;
-    while (auto batch = loader.next()) {
-        const Batch tensors = toTensors(*batch);
-        const auto predicted = strongestLabels(forward(tensors.images), output_);
-        const auto reference = tensors.labels.select(1, 0).to(torch::kCPU, torch::kShort).contiguous();
-        const auto pixels = static_cast<std::size_t>(cache_.format().pixelCount());
-        const std::size_t middle = static_cast<std::size_t>(recipe_.model.neighbours) * pixels;
-        const auto asIds = [&](const torch::Tensor& ids) {
-            return std::span(reinterpret_cast<const std::uint16_t*>(ids.data_ptr<std::int16_t>()), pixels);
-        };
-        rows.push_back(renderSlice(
-            cache_, batch->slices[0],
-            {std::span<const float>(batch->images).subspan(middle, pixels), asIds(reference), asIds(predicted)},
-            kPanelSize));
-    }
-    createDirectories(file.parent_path());
-    composeOverlays(rows, "Validation slices: " + file.stem().string()).writePng(file);
+void SegmentationTask::drawSamples(const fs::path& file) {
+    data_->drawSamples(
+        [this](const torch::Tensor& images) {
+            const auto prepared = images.to(device_).contiguous(convolutionFormat(images.dim()));
+            return strongestLabels(forward(prepared), output_);
+        },
+        file);
 }
 
 PickleValue SegmentationTask::description() const {
-    return modelDescription(recipe_, cache_.labels());
+    return modelDescription(recipe_, data_->labels());
 }
 
 }  // namespace medseg

@@ -1,24 +1,23 @@
-// Training a slice segmentation network on a slice cache.
+// Training a U-Net on slices or on patches of volumes.
 #pragma once
 
 #include <memory>
 
-#include "medseg/dataset/slice_cache.h"
-#include "medseg/dataset/slice_loader.h"
 #include "medseg/nn/model_file.h"
 #include "medseg/nn/network_module.h"
 #include "medseg/train/loss_settings.h"
+#include "medseg/train/segmentation_data.h"
 #include "medseg/train/training_task.h"
 
 namespace medseg {
 
-/// Task of the U-Net family: structures as sigmoid or softmax outputs, loss from the recipe, Dice pooled over the
-/// validation slices per structure.
+/// Task of the U-Net family in two and three dimensions: structures as sigmoid or softmax outputs, loss from the
+/// recipe, Dice pooled over the validation samples per structure.
 class SegmentationTask : public TrainingTask {
   public:
-    /// Opens the cache, splits it, builds the network (seeded by the caller) and writes label_map.json, split.json and
-    /// recipe.yaml to request.output. Throws DataError when no slice is left to train on or the image size does not
-    /// fit.
+    /// Opens the prepared data, splits them, builds the network (seeded by the caller) and writes label_map.json,
+    /// split.json and recipe.yaml to request.output. Throws UsageError when nothing is left to train on or the size of
+    /// the samples does not fit the network.
     explicit SegmentationTask(const TrainRequest& request);
 
     torch::nn::Module& network() override { return *network_; }
@@ -32,28 +31,20 @@ class SegmentationTask : public TrainingTask {
     void drawSamples(const std::filesystem::path& file) override;
 
   private:
-    struct Batch {
-        torch::Tensor images;  ///< float (batch, channels, height, width)
-        torch::Tensor labels;  ///< uint8 or int16 (batch, layers, height, width)
-    };
-    /// The label tensor may view the batch's memory.
-    Batch toTensors(SliceBatch& batch) const;
+    /// The batch on the device, in the memory format that convolutions like.
+    SegmentationBatch onDevice(SegmentationBatch batch) const;
     std::vector<torch::Tensor> forwardAll(const torch::Tensor& images);
     torch::Tensor forward(const torch::Tensor& images);
     void initialisePriorBias(const StructureStatistics& statistics);
 
     Recipe recipe_;
-    SliceCache cache_;
+    std::unique_ptr<SegmentationData> data_;
     torch::Device device_;
     OutputKind output_;
     TrainingPrecision precision_;
     SegmentationLossOptions loss_;
     UNet network_{nullptr};
-    std::vector<std::int64_t> trainSlices_;
-    std::vector<std::int64_t> validationSlices_;
-    double waitedBefore_ = 0;  ///< loader's count at the start of the epoch
-    std::unique_ptr<SliceLoader> trainLoader_;
-    std::unique_ptr<SliceLoader> validationLoader_;
+    double waitedBefore_ = 0;  ///< the data's count at the start of the epoch
 };
 
 }  // namespace medseg
