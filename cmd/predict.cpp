@@ -85,9 +85,10 @@ std::function<int()> declare(CLI::App& app) {
         "Also write probabilities 0..1 to CASE_probabilities/<structure>.nii.gz (below half the threshold: 0)");
     app.add_flag("--uncertainty", request.uncertainty,
                  "Also write CASE_uncertainty.nii.gz: entropy of the probabilities, 0 (sure) to 1");
-    app.add_option("--mirror", request.segmenter.mirror,
-                   "Average over mirrored slices; for models trained with flips. x: columns, y: rows")
-        ->check(CLI::IsMember({"x", "y"}))
+    app.add_option(
+           "--mirror", request.segmenter.mirror,
+           "Average over mirrored input; for models trained with flips. x: columns, y: rows, z: slices (3D models)")
+        ->check(CLI::IsMember({"x", "y", "z"}))
         ->delimiter(',')
         ->type_name("AXES");
     app.add_option("--precision", request.segmenter.precision,
@@ -96,9 +97,15 @@ std::function<int()> declare(CLI::App& app) {
         ->type_name("NAME");
     app.add_flag("--continue", request.skipExisting, "Skip inputs whose output exists");
     app.add_option("--device", request.segmenter.device, "cpu, cuda or cuda:N")->type_name("NAME");
-    app.add_option("--batch-size", request.segmenter.batchSize, "Slices at once; 0 = as the model's recipe says")
+    app.add_option("--batch-size", request.segmenter.batchSize,
+                   "Slices or patches at once; 0 = as the model's recipe says")
         ->check(CLI::NonNegativeNumber)
         ->type_name("N");
+    app.add_option(
+           "--overlap", request.segmenter.overlap,
+           "3D models: share of neighbouring patches that overlaps, 0..0.95; below 0 = as the model's recipe says")
+        ->check(CLI::Range(-1.0, 0.95))
+        ->type_name("SHARE");
     app.add_option(
            "--threshold", request.segmenter.threshold,
            "Probability from which a pixel counts (sigmoid outputs), 0..1; below 0 = as the model's recipe says")

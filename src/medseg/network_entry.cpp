@@ -11,6 +11,7 @@
 #include "medseg/infer/prompted_evaluation.h"
 #include "medseg/infer/prompted_prediction.h"
 #include "medseg/infer/slice_segmenter.h"
+#include "medseg/infer/volume_segmenter.h"
 #include "medseg/nn/network_module.h"
 #include "medseg/nn/sam/sam_file.h"
 #include "medseg/train/quantization.h"
@@ -30,11 +31,13 @@ auto translatingErrors(Work&& work) {
         const std::string text = error.what_without_backtrace();
         if (text.find("memory") != std::string::npos)
             throw WorkError(
-                fmt::format("out of memory: lower train.batch_size, predict.batch_size or prepare.image_size ({})",
+                fmt::format("out of memory: lower train.batch_size, predict.batch_size, prepare.image_size or "
+                            "model.patch_size ({})",
                             text.substr(0, text.find('\n'))));
         throw WorkError(text.substr(0, text.find('\n')));
     } catch (const std::bad_alloc&) {
-        throw WorkError("out of memory: lower train.batch_size, predict.batch_size or prepare.image_size");
+        throw WorkError(
+            "out of memory: lower train.batch_size, predict.batch_size, prepare.image_size or model.patch_size");
     }
 }
 
@@ -42,6 +45,12 @@ std::vector<LoadedModel> loadModels(const std::vector<std::filesystem::path>& pa
     std::vector<LoadedModel> models;
     for (const auto& path : paths) models.push_back(loadModel(path));
     return models;
+}
+
+std::unique_ptr<Segmenter> makeSegmenter(std::vector<LoadedModel> models, const SegmenterOptions& options) {
+    if (models.front().recipe.model.dimensions == 3)
+        return std::make_unique<VolumeSegmenter>(std::move(models), options);
+    return std::make_unique<SliceSegmenter>(std::move(models), options);
 }
 
 class TorchNetworkModule : public NetworkModule {
@@ -65,9 +74,7 @@ class TorchNetworkModule : public NetworkModule {
 
     std::unique_ptr<Segmenter> openSegmenter(const std::vector<std::filesystem::path>& models,
                                              const SegmenterOptions& options) override {
-        return translatingErrors([&]() -> std::unique_ptr<Segmenter> {
-            return std::make_unique<SliceSegmenter>(loadModels(models), options);
-        });
+        return translatingErrors([&] { return makeSegmenter(loadModels(models), options); });
     }
 
     PredictOutcome predict(const PredictRequest& request) override {
@@ -75,8 +82,7 @@ class TorchNetworkModule : public NetworkModule {
             std::vector<LoadedModel> models = loadModels(request.models);
             PredictRequest complete = request;
             if (!complete.cleanup) complete.cleanup = cleanupFrom(models.front().recipe.predict);
-            SliceSegmenter segmenter(std::move(models), request.segmenter);
-            return predictFiles(segmenter, complete);
+            return predictFiles(*makeSegmenter(std::move(models), request.segmenter), complete);
         });
     }
 

@@ -8,6 +8,7 @@
 #include "medseg/base/interrupt.h"
 #include "medseg/base/progress.h"
 #include "medseg/imaging/resize2d.h"
+#include "medseg/infer/model_agreement.h"
 #include "medseg/infer/slice_batch.h"
 #include "medseg/infer/slice_network.h"
 #include "medseg/infer/slice_segmenter.h"
@@ -155,6 +156,7 @@ LabelMap onlyOn(const LabelMap& labels, const SlicePlan& plan, std::int64_t k, i
 
 ExplainOutcome explainSlice(const ExplainRequest& request) {
     LoadedModel model = loadModel(request.model);
+    requireSliceNetwork(model, "an explanation");
     const Label* label = model.labels.findName(request.structure);
     if (label == nullptr)
         throw UsageError(fmt::format("{}: the model has no structure \"{}\"", model.file.string(), request.structure));

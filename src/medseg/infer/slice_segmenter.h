@@ -2,6 +2,7 @@
 #pragma once
 
 #include "medseg/infer/slice_ensemble.h"
+#include "medseg/infer/slice_restoration.h"
 #include "medseg/nn/network_module.h"
 
 namespace medseg {
@@ -20,10 +21,8 @@ class SliceSegmenter : public Segmenter {
     SliceAxis axis() const override { return sliceAxisFromName(recipe_.prepare.axis); }
 
   private:
-    void restoreBatch(const torch::Tensor& probability, std::int64_t firstSlice, Volume<std::uint16_t>& labels,
-                      const ProbabilitySink& probabilities) const;
-    void restoreUncertainty(const torch::Tensor& probability, std::int64_t firstSlice,
-                            Volume<float>& uncertainty) const;
+    void restoreBatch(const torch::Tensor& probability, std::int64_t firstSlice,
+                      const SliceRestoration& restoration) const;
 
     Recipe recipe_;
     LabelTable labels_;

@@ -21,7 +21,7 @@ namespace medseg {
 
 struct TrainRequest {
     Recipe recipe;
-    std::filesystem::path cache;   ///< slice cache that `prepare` wrote
+    std::filesystem::path cache;   ///< slices or volumes that `prepare` wrote
     std::filesystem::path output;  ///< model folder: label_map.json, latest, best, checkpoint_epochX, training_history
     bool resume = false;           ///< continue from output/latest.pth when it exists
 };
@@ -38,11 +38,12 @@ struct TrainOutcome {
 /// How a segmenter works; the defaults come from the recipe inside the model.
 struct SegmenterOptions {
     std::string device = "cpu";
-    int batchSize = 0;                ///< slices at once; 0 = as the recipe says
+    int batchSize = 0;                ///< slices or patches at once; 0 = as the recipe says
     double threshold = -1;            ///< sigmoid outputs; below 0 = as the recipe says
     bool searchedThresholds = false;  ///< the first model's thresholds.json instead of one threshold
     std::string precision = "fp32";   ///< fp32, bf16 or int8 (needs a calibrated model)
-    std::vector<std::string> mirror;  ///< test-time mirroring along "x" and "y" of the slice
+    double overlap = -1;              ///< share of patches that overlap (3D); below 0 = as the recipe says
+    std::vector<std::string> mirror;  ///< test-time mirroring along "x" and "y" of the slice, and "z" (3D)
 };
 
 /// Receives probabilities of one structure on one slice of the input grid.

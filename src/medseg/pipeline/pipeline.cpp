@@ -233,6 +233,7 @@ void Pipeline::predict() {
     }
     request.segmenter.precision = recipe_.predict.precision;
     request.segmenter.mirror = recipe_.predict.mirror;
+    request.segmenter.overlap = recipe_.predict.overlap;
     request.uncertainty = recipe_.predict.uncertainty;
     request.crf = recipe_.predict.crf;
     request.cleanup = cleanupFrom(recipe_.predict);

@@ -24,6 +24,9 @@ void requireVolumeSettings(const Recipe& recipe) {
         throw UsageError(
             "model.dimensions 3 trains on whole cases: data.split slice and data.hold_out_every are for "
             "slices");
+    if (recipe.model.neighbours > 0)
+        throw UsageError(
+            "model.neighbours is for slices: a network with model.dimensions 3 sees its neighbours anyway");
     if (recipe.train.oversample > 0)
         throw UsageError("train.oversample is for slices: with model.dimensions 3 use train.foreground");
 }

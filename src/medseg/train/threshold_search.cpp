@@ -9,6 +9,7 @@
 #include "medseg/base/interrupt.h"
 #include "medseg/base/progress.h"
 #include "medseg/dataset/split.h"
+#include "medseg/infer/model_agreement.h"
 #include "medseg/infer/slice_network.h"
 #include "medseg/nn/device.h"
 #include "medseg/nn/threshold_file.h"
@@ -63,6 +64,7 @@ double meanOf(const std::vector<StructureThreshold>& found, double StructureThre
 
 ThresholdOutcome searchThresholds(const ThresholdRequest& request) {
     const LoadedModel model = loadModel(request.model);
+    requireSliceNetwork(model, "a search for thresholds");
     if (outputKindOf(model.recipe.model) != OutputKind::Sigmoid)
         throw UsageError(
             fmt::format("{}: softmax outputs need no thresholds: the most probable wins", model.file.string()));

@@ -54,7 +54,7 @@ torch::Tensor UNetImpl::head(SpatialConvolution& convolution, const torch::Tenso
                                        : convolution->forward(x);
 }
 
-std::vector<torch::Tensor> UNetImpl::run(torch::Tensor x, torch::Tensor& bottleneck) {
+torch::Tensor UNetImpl::decoded(torch::Tensor x, std::vector<torch::Tensor>& lower, torch::Tensor& bottleneck) {
     std::vector<torch::Tensor> skips;
     for (auto& encoder : encoders_) {
         x = encoder->forward(x);
@@ -62,23 +62,31 @@ std::vector<torch::Tensor> UNetImpl::run(torch::Tensor x, torch::Tensor& bottlen
         x = shape_.dimensions == 3 ? torch::max_pool3d(x, 2) : torch::max_pool2d(x, 2);
     }
     x = bottleneck = bottleneck_->forward(x);
-    std::vector<torch::Tensor> logits(1);
     for (std::size_t level = decoders_.size(); level-- > 0;) {
         x = decoders_[level]->forward(upsample(level, x, skips[level]));
         if (level > 0 && !deepHeads_.empty() && is_training())
-            logits.insert(logits.begin() + 1, head(deepHeads_[level - 1], x));
+            lower.insert(lower.begin(), head(deepHeads_[level - 1], x));
     }
-    logits[0] = head(finalConv, x);
-    return logits;
+    return x;
 }
 
 std::vector<torch::Tensor> UNetImpl::forwardAll(torch::Tensor x) {
+    std::vector<torch::Tensor> logits;
     torch::Tensor bottleneck;
-    return run(std::move(x), bottleneck);
+    x = decoded(std::move(x), logits, bottleneck);
+    logits.insert(logits.begin(), head(finalConv, x));
+    return logits;
 }
 
 torch::Tensor UNetImpl::forwardWithBottleneck(torch::Tensor x, torch::Tensor& bottleneck) {
-    return run(std::move(x), bottleneck).front();
+    std::vector<torch::Tensor> lower;
+    return head(finalConv, decoded(std::move(x), lower, bottleneck));
+}
+
+torch::Tensor UNetImpl::features(torch::Tensor x) {
+    std::vector<torch::Tensor> lower;
+    torch::Tensor bottleneck;
+    return decoded(std::move(x), lower, bottleneck);
 }
 
 torch::Tensor UNetImpl::forward(torch::Tensor x) {

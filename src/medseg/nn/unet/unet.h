@@ -36,13 +36,18 @@ class UNetImpl : public torch::nn::Module {
     /// forward(), and the bottleneck's activations (batch, bottleneck, ...) that it went through.
     torch::Tensor forwardWithBottleneck(torch::Tensor x, torch::Tensor& bottleneck);
 
+    /// What finalConv gets: (batch, features[0], ...) at the size of x. forward() is finalConv of it.
+    torch::Tensor features(torch::Tensor x);
+
     const UNetShape& shape() const { return shape_; }
     /// Input axes must be divisible by this.
     int divisor() const { return 1 << shape_.features.size(); }
     SpatialConvolution finalConv{nullptr};
 
   private:
-    std::vector<torch::Tensor> run(torch::Tensor x, torch::Tensor& bottleneck);
+    /// features(), and the bottleneck's activations; logits of the lower decoder levels, highest resolution first, go
+    /// to `lower` in training.
+    torch::Tensor decoded(torch::Tensor x, std::vector<torch::Tensor>& lower, torch::Tensor& bottleneck);
     torch::Tensor upsample(std::size_t level, const torch::Tensor& x, const torch::Tensor& skip);
     torch::Tensor head(SpatialConvolution& convolution, const torch::Tensor& x);
 
