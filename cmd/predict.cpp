@@ -9,6 +9,7 @@
 #include "medseg/io/image_file.h"
 #include "medseg/nn/network_module.h"
 #include "predict_prompted.h"
+#include "predict_propagation.h"
 
 namespace medseg::cli {
 namespace {
@@ -20,6 +21,7 @@ struct Options {
     PredictRequest request;
     LabelCleanup cleanup;
     PromptedOptions prompted;
+    PropagationCliOptions propagation;
     bool json = false;
 };
 
@@ -37,7 +39,9 @@ int run(Options& options) {
             throw UsageError(fmt::format("{}: not the name of an image: use .nii.gz, or a folder", options.output));
         request.outputIsFolder = true;
     }
-    if (options.prompted.prompts.any()) return runPrompted(options.prompted, request, options.json);
+    const auto propagation = propagationFrom(options.propagation, request.separate);
+    if (propagation || options.prompted.prompts.any())
+        return runPrompted(options.prompted, request, propagation, options.json);
     if (loadNetworkModule().needsPrompts(request.models.front()))
         throw UsageError(
             fmt::format("{}: needs to be told what to segment: give --box, --point, --boxes-from or "
@@ -68,7 +72,7 @@ std::function<int()> declare(CLI::App& app) {
     app.add_option(
            "-m,--model", options->models,
            "Model folder (its best.pth) or a .pth that medseg trained; several vote with their mean probability. With "
-           "prompts: also official checkpoints of SAM, MedSAM, MobileSAM and LiteMedSAM")
+           "prompts: also official checkpoints of SAM, MedSAM, MobileSAM, LiteMedSAM, SAM 2, MedSAM2 and EfficientTAM")
         ->required()
         ->type_name("DIR|FILE");
     app.add_option("-i,--input", options->input,
@@ -130,6 +134,7 @@ std::function<int()> declare(CLI::App& app) {
         ->type_name("MM")
         ->group(cleaning);
     declarePromptedOptions(app, options->prompted);
+    declarePropagationOptions(app, options->propagation);
     app.add_flag("--json", options->json, "Print one JSON object with files and times");
     app.footer(
         "Output has the grid, orientation and position of the input, and carries the label names. Files appear under\n"

@@ -75,7 +75,8 @@ void declarePromptedOptions(CLI::App& app, PromptedOptions& options) {
         ->group(kPrompts);
 }
 
-int runPrompted(const PromptedOptions& options, const PredictRequest& general, bool json) {
+int runPrompted(const PromptedOptions& options, const PredictRequest& general,
+                const std::optional<PropagationOptions>& propagation, bool json) {
     if (general.models.size() > 1) throw UsageError("--model: prompts take a single model");
     PromptedRequest request;
     request.model = general.models.front();
@@ -85,6 +86,7 @@ int runPrompted(const PromptedOptions& options, const PredictRequest& general, b
     request.skipExisting = general.skipExisting;
     request.device = general.segmenter.device;
     request.prompts = options.prompts;
+    request.propagation = propagation;
     request.picture.modality = options.modality;
     if (!options.window.empty()) request.picture.window = {options.window[0], options.window[1]};
     request.style = options.style;

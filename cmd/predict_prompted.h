@@ -21,6 +21,7 @@ struct PromptedOptions {
 void declarePromptedOptions(CLI::App& app, PromptedOptions& options);
 
 /// `general`: models, inputs, output, device and skipExisting of the command. Prints label files, or one JSON object.
-int runPrompted(const PromptedOptions& options, const PredictRequest& general, bool json);
+int runPrompted(const PromptedOptions& options, const PredictRequest& general,
+                const std::optional<PropagationOptions>& propagation, bool json);
 
 }  // namespace medseg::cli

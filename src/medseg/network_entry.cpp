@@ -10,10 +10,12 @@
 #include "medseg/infer/prediction.h"
 #include "medseg/infer/prompted_evaluation.h"
 #include "medseg/infer/prompted_prediction.h"
+#include "medseg/infer/propagated_prediction.h"
 #include "medseg/infer/slice_segmenter.h"
 #include "medseg/infer/volume_segmenter.h"
 #include "medseg/nn/network_module.h"
 #include "medseg/nn/sam/sam_file.h"
+#include "medseg/nn/sam2/model_file.h"
 #include "medseg/train/quantization.h"
 #include "medseg/train/task_registry.h"
 #include "medseg/train/threshold_search.h"
@@ -88,6 +90,7 @@ class TorchNetworkModule : public NetworkModule {
 
     PromptedOutcome predictPrompted(const PromptedRequest& request) override {
         return translatingErrors([&] {
+            if (request.propagation) return predictPropagatedFiles(request);
             const auto model = openPromptedModel(request.model, request.style, request.device);
             return predictPromptedFiles(*model, request);
         });
@@ -100,7 +103,7 @@ class TorchNetworkModule : public NetworkModule {
         });
     }
 
-    bool needsPrompts(const std::filesystem::path& model) override { return isSamFile(model); }
+    bool needsPrompts(const std::filesystem::path& model) override { return isSamFile(model) || isSam2File(model); }
 
     QuantizeOutcome quantize(const QuantizeRequest& request) override {
         return translatingErrors([&] { return quantizeModel(request); });

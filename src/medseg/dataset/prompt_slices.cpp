@@ -113,6 +113,19 @@ std::vector<float> PromptSliceFolder::readImage(std::size_t slice) const {
     return image;
 }
 
+GrayPicture PromptSliceFolder::readGray(std::size_t slice) const {
+    const fs::path& path = slices_.at(slice).image;
+    const NpyArray array = readNpy(path);
+    if (array.type != NpyType::U8 || array.shape.size() != 3 || array.shape[2] != kChannels ||
+        array.elementCount() == 0)
+        throw DataError(path.string(), "not an image slice of bytes (rows, columns, 3): prepare with --form medsam2");
+    GrayPicture picture{array.shape[0], array.shape[1], {}};
+    picture.pixels.resize(static_cast<std::size_t>(picture.rows * picture.columns));
+    for (std::size_t i = 0; i < picture.pixels.size(); ++i)
+        picture.pixels[i] = array.bytes[i * static_cast<std::size_t>(kChannels)];
+    return picture;
+}
+
 PromptTarget PromptSliceFolder::target(const std::vector<std::uint8_t>& labels, int label) const {
     PromptTarget target;
     target.label = label;

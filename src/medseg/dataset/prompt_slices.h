@@ -31,6 +31,13 @@ struct PromptTarget {
     std::vector<std::uint8_t> mask;  ///< 1 inside; rows * columns, row 0 first
 };
 
+/// One channel of an image slice in bytes, row 0 first.
+struct GrayPicture {
+    std::int64_t rows = 0;
+    std::int64_t columns = 0;
+    std::vector<std::uint8_t> pixels;
+};
+
 class PromptSliceFolder {
   public:
     /// `folder` holds imgs and gts, or npy/imgs and npy/gts. Reads all labels; slices without any are left out. Throws
@@ -47,6 +54,9 @@ class PromptSliceFolder {
 
     /// Channels, rows, columns; 0..1. Bytes are divided by 255. Throws DataError.
     std::vector<float> readImage(std::size_t slice) const;
+    /// First channel of an image of bytes (form medsam2), whose size may differ from that of the labels. Throws
+    /// DataError.
+    GrayPicture readGray(std::size_t slice) const;
     /// rows * columns label ids. Throws DataError.
     std::vector<std::uint8_t> readLabels(std::size_t slice) const;
 

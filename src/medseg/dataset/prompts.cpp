@@ -268,6 +268,8 @@ class PromptTable {
     std::vector<Row> rows_;
 };
 
+}  // namespace
+
 fs::path labelFileFor(const fs::path& place, const fs::path& image) {
     if (!fs::is_directory(place)) return place;
     for (const std::string& stem : {imageStem(image), caseNameOf(image)})
@@ -276,8 +278,6 @@ fs::path labelFileFor(const fs::path& place, const fs::path& image) {
     throw DataError(place.string(),
                     fmt::format("no label map named {} or {} in this folder", imageStem(image), caseNameOf(image)));
 }
-
-}  // namespace
 
 bool PromptOptions::any() const {
     return !boxes.empty() || !points.empty() || !exclude.empty() || !csv.empty() || !boxesFrom.empty();

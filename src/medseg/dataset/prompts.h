@@ -52,6 +52,9 @@ struct PromptOptions {
 std::vector<Prompt> resolvePrompts(const PromptOptions& options, const Geometry& geometry,
                                    const std::filesystem::path& image, LabelTable& table);
 
+/// `place` itself, or the label map named as `image` in the folder `place`. Throws DataError when there is none.
+std::filesystem::path labelFileFor(const std::filesystem::path& place, const std::filesystem::path& image);
+
 /// The smallest boxes around each label on each slice, grown by `margin` within the image.
 std::vector<Prompt> boxesOfLabels(const LabelMap& labels, double margin);
 

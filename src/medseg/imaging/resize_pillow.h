@@ -1,4 +1,4 @@
-// Pillow's Image.resize of 8-bit pictures with the bilinear filter.
+// Pillow's Image.resize of 8-bit pictures.
 #pragma once
 
 #include <cstdint>
@@ -7,9 +7,14 @@
 
 namespace medseg {
 
-/// Horizontal pass, rounded to bytes, then vertical pass; the triangle filter widens with the shrink factor; weights in
-/// fixed point of 22 bits, so that the result is Pillow's bit for bit. An axis whose size stays is left alone. Throws
+enum class PillowFilter {
+    Bilinear,  ///< triangle
+    Bicubic    ///< a = -0.5
+};
+
+/// Horizontal pass, rounded to bytes, then vertical pass; the filter widens with the shrink factor; weights in fixed
+/// point of 22 bits, so that the result is Pillow's bit for bit. An axis whose size stays is left alone. Throws
 /// DataError for pictures without pixels or different channels.
-void resizePillowBilinear(PixelView<const std::uint8_t> in, PixelView<std::uint8_t> out);
+void resizePillow(PixelView<const std::uint8_t> in, PillowFilter filter, PixelView<std::uint8_t> out);
 
 }  // namespace medseg

@@ -91,7 +91,7 @@ torch::Tensor scaledBytes(const PngPixels& picture, const SamFrame& frame) {
     const torch::Tensor source = asColors(picture);
     torch::Tensor target = torch::empty({frame.scaledHeight, frame.scaledWidth, kColors}, torch::kByte);
     if (frame.style == SamStyle::Sam)
-        resizePillowBilinear(viewOf<const std::uint8_t>(source), viewOf<std::uint8_t>(target));
+        resizePillow(viewOf<const std::uint8_t>(source), PillowFilter::Bilinear, viewOf<std::uint8_t>(target));
     else
         resizeOpenCv(viewOf<const std::uint8_t>(source), OpenCvResize::Area, viewOf<std::uint8_t>(target));
     return target;

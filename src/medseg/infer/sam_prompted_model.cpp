@@ -4,6 +4,7 @@
 
 #include "medseg/base/error.h"
 #include "medseg/imaging/window.h"
+#include "medseg/infer/sam2_prompted_model.h"
 #include "medseg/nn/device.h"
 
 namespace medseg {
@@ -97,6 +98,7 @@ TrainingNote SamPromptedModel::trainingNote() const {
 
 std::unique_ptr<PromptedModel> openPromptedModel(const std::filesystem::path& path, const std::string& style,
                                                  const std::string& device) {
+    if (isSam2File(path)) return std::make_unique<Sam2PromptedModel>(loadSam2(path), deviceFromName(device));
     LoadedSam loaded = loadSam(path);
     const SamStyle chosen = samStyleFromName(style == "auto" ? loaded.style : style);
     return std::make_unique<SamPromptedModel>(std::move(loaded), chosen, deviceFromName(device));

@@ -14,6 +14,7 @@
 #include "medseg/dataset/prompts.h"
 #include "medseg/dataset/slice_plan.h"
 #include "medseg/imaging/label_cleanup.h"
+#include "medseg/nn/propagation_options.h"
 #include "medseg/recipe/recipe.h"
 #include "medseg/volume/label_map.h"
 
@@ -117,6 +118,8 @@ struct PromptedRequest {
     std::string device = "cpu";
     int batchSize = 32;      ///< prompts at once
     bool multimask = false;  ///< of three candidates the one with the highest expected IoU
+    /// Boxes travel through the volume (SAM 2 and its relatives only).
+    std::optional<PropagationOptions> propagation{};
 };
 
 /// What became of one prompt.

@@ -16,6 +16,7 @@
 #include "medseg/pipeline/medsam_stages.h"
 #include "medseg/pipeline/preparation_stage.h"
 #include "medseg/pipeline/run_report.h"
+#include "medseg/pipeline/sam2_stages.h"
 #include "medseg/pipeline/stages_record.h"
 #include "medseg/report/evaluation_charts.h"
 
@@ -30,6 +31,10 @@ std::vector<std::string> sectionsOf(Stage stage, const Recipe& recipe) {
     const bool sam = recipe.model.kind == "sam";
     if (sam && stage == Stage::Prepare) return {"data", "prepare", "prepare_medsam", "sam"};
     if (sam && stage == Stage::Train) return {"data", "model", "sam", "train"};
+    if (recipe.model.kind == "sam2") {
+        if (stage == Stage::Train) return {"data", "model", "sam2", "train"};
+        if (stage == Stage::Predict) return {"propagate", "predict"};
+    }
     switch (stage) {
         case Stage::Generate:
             return {"phantom"};
@@ -70,6 +75,7 @@ fs::path proofOf(Stage stage, const RunFolders& folders, const Recipe& recipe) {
 std::vector<Stage> stagesOf(const Recipe& recipe) {
     // Prompted networks are measured from the boxes of the reference: prediction and report are part of that.
     if (recipe.model.kind == "sam") return {Stage::Generate, Stage::Prepare, Stage::Train, Stage::Evaluate};
+    if (recipe.model.kind == "sam2") return Sam2Stages::stagesOf(recipe.sam2.mode);
     if (recipe.prepare.form == "slices") return {kAllStages.begin(), kAllStages.end()};
     logInfo("prepare.form {}: prepared for another trainer, so that training and later stages are left out",
             recipe.prepare.form);
@@ -142,7 +148,9 @@ void Pipeline::runStage(Stage stage) {
 std::string Pipeline::fingerprint(Stage stage) const {
     std::string text =
         fmt::format("{} {} seed {} device {}\n", version(), stageName(stage), recipe_.seed, recipe_.device);
-    for (const auto& section : sectionsOf(stage, recipe_)) text += recipeSectionToYaml(recipe_, section) + "\n";
+    Recipe decisive = recipe_;
+    decisive.sam2.mode.clear();  // says which stages run, not what they do
+    for (const auto& section : sectionsOf(stage, recipe_)) text += recipeSectionToYaml(decisive, section) + "\n";
     if (stage == Stage::Prepare) text += describeFiles(recipe_.data.root);
     if (stage == Stage::Prepare && preparesVolumes(recipe_)) text += "volumes\n";
     if (stage > Stage::Generate) text += fingerprint(static_cast<Stage>(static_cast<int>(stage) - 1));
@@ -172,10 +180,15 @@ void Pipeline::generate() {
 
 void Pipeline::prepare() {
     if (isSam()) return prepareMedsamSlices(recipe_, folders_.cache);
+    if (isSam2()) return Sam2Stages(recipe_, folders_).prepare();
     prepareCases(recipe_, folders_.cache);
 }
 
 void Pipeline::train() {
+    if (isSam2()) {
+        trainInto(Sam2Stages(recipe_, folders_).trainingRecipe(), folders_.model, fingerprint(Stage::Train));
+        return;
+    }
     if (!isSam() && recipe_.prepare.form != "slices")
         throw UsageError(
             fmt::format("prepare.form {}: the U-Net trains on prepare.form: slices", recipe_.prepare.form));
@@ -215,6 +228,7 @@ std::vector<Pipeline::MeasuredCase> Pipeline::measuredCases(const Dataset& datas
 }
 
 void Pipeline::predict() {
+    if (isSam2()) return Sam2Stages(recipe_, folders_).predict();
     const Dataset dataset = discoverDataset(recipe_.data);
     PredictRequest request;
     request.models = {folders_.model};
@@ -280,9 +294,14 @@ void Pipeline::evaluate() {
     request.minimumVoxels = recipe_.evaluate.minimumVoxels;
     evaluation_ = medseg::evaluate(request);
     writeEvaluationCharts(*evaluation_, folders_.evaluation);
+    if (isSam2()) Sam2Stages(recipe_, folders_).evaluateSlices();
 }
 
 void Pipeline::report() {
+    if (isSam2()) {
+        const Sam2Stages stages(recipe_, folders_);
+        return writeRunReport(recipe_, folders_, stages.dataset(), stages.measuredCases());
+    }
     const Dataset dataset = discoverDataset(recipe_.data);
     std::vector<Case> cases;
     for (const auto& measured : measuredCases(dataset)) cases.push_back(measured.item);

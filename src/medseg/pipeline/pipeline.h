@@ -94,6 +94,7 @@ class Pipeline {
                        const std::vector<std::int64_t>& slices) const;
 
     bool isSam() const { return recipe_.model.kind == "sam"; }
+    bool isSam2() const { return recipe_.model.kind == "sam2"; }
     std::string fingerprint(Stage stage) const;
     bool isUpToDate(Stage stage) const;
     void markDone(Stage stage) const;

@@ -54,7 +54,8 @@ fs::path preparedFolder(const Recipe& recipe) {
 }
 
 fs::path preparedManifest(const Recipe& recipe, const fs::path& folder) {
-    return folder / (recipe.prepare.form == "slices" && !preparesVolumes(recipe) ? "cache.json" : "manifest.json");
+    const bool slices = recipe.model.kind == "unet" && recipe.prepare.form == "slices" && !preparesVolumes(recipe);
+    return folder / (slices ? "cache.json" : "manifest.json");
 }
 
 FormOutcome prepareTrainingVolumes(const Recipe& recipe, const fs::path& folder) {

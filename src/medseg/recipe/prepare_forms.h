@@ -50,6 +50,11 @@ void visitFields(Visitor&& field, PrepareMedsamSettings& s) {
           between(0, 8192));
 }
 
+/// Limits of the CT window, HU.
+inline std::array<double, 2> windowLimits(const PrepareMedsamSettings& s) {
+    return {s.windowLevel - s.windowWidth / 2, s.windowLevel + s.windowWidth / 2};
+}
+
 /// The form sam3d.
 struct PrepareSam3dSettings {
     int classes = 0;

@@ -27,6 +27,8 @@ void visitSections(RecipeType& recipe, Function&& section) {
     section("prepare_nnunet", "the form nnunet", recipe.prepareNnunet);
     section("model", "the network", recipe.model);
     section("sam", "networks of the SAM family", recipe.sam);
+    section("sam2", "networks of the SAM 2 family", recipe.sam2);
+    section("propagate", "sam2: how boxes travel through a volume", recipe.propagate);
     section("train", "the training loop", recipe.train);
     section("augmentation", "random changes of training slices", recipe.augmentation);
     section("predict", "from model to label volumes", recipe.predict);

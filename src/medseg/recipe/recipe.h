@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "medseg/recipe/prepare_forms.h"
+#include "medseg/recipe/sam2_settings.h"
 #include "medseg/recipe/sam_settings.h"
 #include "medseg/recipe/settings.h"
 
@@ -24,6 +25,8 @@ struct Recipe {
     PrepareNnunetSettings prepareNnunet;
     ModelSettings model;
     SamSettings sam;
+    Sam2RecipeSettings sam2;
+    PropagateSettings propagate;
     TrainSettings train;
     AugmentationSettings augmentation;
     PredictSettings predict;

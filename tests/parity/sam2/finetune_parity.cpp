@@ -9,6 +9,7 @@
 #include "medseg/nn/sam2/image_predictor.h"
 #include "medseg/nn/tensor_bridge.h"
 #include "medseg/train/optimizer.h"
+#include "medseg/train/promptable_loss.h"
 
 namespace medseg::test {
 namespace {
@@ -100,13 +101,14 @@ TEST(Sam2Parity, FineTuning) {
     settings.optimizer = losses.at("optimizer") == "AdamW" ? "adamw" : "adam";
     settings.weightDecay = losses.at("weight_decay");
     settings.betas = {losses.at("betas").at(0), losses.at("betas").at(1)};
+    settings.decayAll = true;
     Optimizer optimizer(settings, trainable(*model));
     const json& steps = losses.at("steps");
     for (std::size_t i = 0; i < steps.size(); ++i) {
         const torch::Tensor logits = boxLogits(*model, images, boxes);
-        const BoxLoss loss = boxLoss(logits, targets);
+        const PromptableLoss loss = promptableLoss(logits, targets);
         const double limit = i == 0 ? 1e-5 : 5e-5;
-        EXPECT_NEAR(loss.total.item<double>(), steps[i].at("loss").get<double>(), limit) << "step " << i + 1;
+        EXPECT_NEAR(loss.total().item<double>(), steps[i].at("loss").get<double>(), limit) << "step " << i + 1;
         EXPECT_NEAR(loss.dice.item<double>(), steps[i].at("dice").get<double>(), limit) << "step " << i + 1;
         EXPECT_NEAR(loss.bce.item<double>(), steps[i].at("bce").get<double>(), limit) << "step " << i + 1;
         const bool last = i + 1 == steps.size();
@@ -116,7 +118,7 @@ TEST(Sam2Parity, FineTuning) {
                       kLogitLimit);
         if (last) break;
         optimizer.zeroGradients();
-        loss.total.backward();
+        loss.total().backward();
         if (i == 0) checkGradients(model);
         optimizer.step(losses.at("lr"));
     }

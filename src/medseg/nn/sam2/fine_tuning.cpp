@@ -5,12 +5,6 @@
 #include "medseg/base/error.h"
 
 namespace medseg {
-namespace {
-
-/// Added to both sides of the Dice fraction (MONAI's default).
-constexpr double kSmooth = 1e-5;
-
-}  // namespace
 
 void trainOnly(Sam2Impl& network, const std::vector<std::string>& parts) {
     if (parts.empty()) throw UsageError("no part of the network is to be trained: name image_encoder, mask_decoder");
@@ -32,18 +26,6 @@ torch::Tensor boxLogits(Sam2Impl& network, const torch::Tensor& images, const to
     prompts.points = boxes.reshape({batch, 2, 2});
     prompts.labels = torch::tensor({2, 3}, torch::kInt).to(boxes.device()).unsqueeze(0).expand({batch, 2});
     return network.decode(network.withoutMemory(features.embedding), features.highResolution, prompts, false).masks;
-}
-
-BoxLoss boxLoss(const torch::Tensor& logits, const torch::Tensor& targets) {
-    const torch::Tensor probability = torch::sigmoid(logits).flatten(1);
-    const torch::Tensor target = targets.flatten(1);
-    const torch::Tensor overlap = (probability * target).sum(1);
-    const torch::Tensor total = (probability * probability).sum(1) + (target * target).sum(1);
-    BoxLoss loss;
-    loss.dice = (1 - (2 * overlap + kSmooth) / (total + kSmooth)).mean();
-    loss.bce = torch::binary_cross_entropy_with_logits(logits, targets);
-    loss.total = loss.dice + loss.bce;
-    return loss;
 }
 
 }  // namespace medseg

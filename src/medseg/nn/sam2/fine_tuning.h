@@ -18,13 +18,4 @@ void trainOnly(Sam2Impl& network, const std::vector<std::string>& parts);
 /// x0 y0 x1 y1 in network pixels. Boxes enter as two points, and single masks are asked for.
 torch::Tensor boxLogits(Sam2Impl& network, const torch::Tensor& images, const torch::Tensor& boxes);
 
-struct BoxLoss {
-    torch::Tensor total;  ///< dice + bce
-    torch::Tensor dice;   ///< 1 - Dice of the probabilities, squared in the denominator; mean over the images
-    torch::Tensor bce;    ///< binary cross-entropy, mean over the pixels
-};
-
-/// logits and targets (0 or 1, float): (batch, 1, h, w).
-BoxLoss boxLoss(const torch::Tensor& logits, const torch::Tensor& targets);
-
 }  // namespace medseg

@@ -1,0 +1,115 @@
+// Fine-tuning SAM 2 from slices on disk: it learns, resumes exactly, and the checkpoint opens again.
+#include "medseg/train/sam2_task.h"
+
+#include <unistd.h>
+
+#include <gtest/gtest.h>
+
+#include "medseg/base/files.h"
+#include "medseg/io/npy.h"
+#include "medseg/nn/sam2/model_file.h"
+#include "medseg/nn/tensor_bridge.h"
+#include "medseg/train/trainer.h"
+
+namespace medseg {
+namespace {
+
+class Sam2TaskTest : public ::testing::Test {
+  protected:
+    void SetUp() override {
+        folder_ = fs::temp_directory_path() / ("medseg-sam2-task-" + std::to_string(::getpid()));
+        createDirectories(folder_ / "npy" / "imgs");
+        createDirectories(folder_ / "npy" / "gts");
+        for (int i = 0; i < 6; ++i) writeSlice(i);
+        request_.recipe.model.kind = "sam2";
+        request_.recipe.sam2.model = "hiera_mini";
+        request_.recipe.sam2.imageSize = 64;
+        request_.recipe.sam2.boxShift = 2;
+        request_.recipe.data.structures = {"disc", "square"};
+        request_.recipe.data.validationFraction = 0.34;
+        request_.recipe.data.holdOutEvery = 3;
+        TrainSettings& train = request_.recipe.train;
+        train.epochs = 2;
+        train.batchSize = 2;
+        train.optimizer = "adamw";
+        train.learningRate = 1e-3;
+        train.schedule = "constant";
+        train.saveEvery = 0;
+        train.tensorboard = false;
+        request_.cache = folder_;
+    }
+    void TearDown() override { fs::remove_all(folder_); }
+
+    /// A bright disc (label 1) and a brighter square (label 2) that move from slice to slice.
+    void writeSlice(int number) {
+        std::vector<std::uint8_t> image(96 * 80 * 3, 20), labels(32 * 32, 0);
+        const auto paint = [&](int x, int y, int label) {
+            labels[static_cast<std::size_t>(y * 32 + x)] = static_cast<std::uint8_t>(label);
+        };
+        for (int y = 0; y < 32; ++y)
+            for (int x = 0; x < 32; ++x) {
+                const int dx = x - 10 - number, dy = y - 12;
+                if (dx * dx + dy * dy < 25) paint(x, y, 1);
+                if (x >= 18 && x < 26 && y >= 20 && y < 26) paint(x, y, 2);
+            }
+        for (int y = 0; y < 96; ++y)
+            for (int x = 0; x < 80; ++x)
+                for (int c = 0; c < 3; ++c) {
+                    const int label = labels[static_cast<std::size_t>(y * 32 / 96 * 32 + x * 32 / 80)];
+                    image[static_cast<std::size_t>((y * 80 + x) * 3 + c)] = static_cast<std::uint8_t>(20 + 90 * label);
+                }
+        const std::string name = "CT_CT_case-00" + std::to_string(number) + ".npy";
+        writeNpy(folder_ / "npy" / "imgs" / name, NpyArray::of<std::uint8_t>({96, 80, 3}, image.data()));
+        writeNpy(folder_ / "npy" / "gts" / name, NpyArray::of<std::uint8_t>({32, 32}, labels.data()));
+    }
+
+    TrainOutcome train(const std::string& name, int epochs, bool resume) {
+        request_.output = folder_ / name;
+        request_.resume = resume;
+        request_.recipe.train.epochs = epochs;
+        torch::manual_seed(7);
+        Sam2Task task(request_);
+        return Trainer(request_.recipe.train, task, request_.output).run(resume);
+    }
+
+    fs::path folder_;
+    TrainRequest request_;
+};
+
+TEST_F(Sam2TaskTest, LearnsAndOpensAgain) {
+    const TrainOutcome outcome = train("learn", 6, false);
+    EXPECT_EQ(outcome.epochs, 6);
+    EXPECT_GT(outcome.bestDice, 0.5) << "squares and discs in their boxes";
+    const LoadedSam2 loaded = loadSam2(folder_ / "learn");
+    EXPECT_EQ(loaded.network->settings().imageSize, 64);
+    ASSERT_EQ(loaded.labels.size(), 2U);
+    EXPECT_EQ(loaded.labels.labels()[1].name, "square");
+    EXPECT_TRUE(isSam2File(folder_ / "learn"));
+}
+
+TEST_F(Sam2TaskTest, ResumesBitForBit) {
+    train("straight", 3, false);
+    train("resumed", 1, false);
+    train("resumed", 3, true);
+    const auto straight = namedState(*loadSam2(folder_ / "straight" / "latest.pth").network);
+    const auto resumed = namedState(*loadSam2(folder_ / "resumed" / "latest.pth").network);
+    ASSERT_EQ(straight.size(), resumed.size());
+    for (std::size_t i = 0; i < straight.size(); ++i)
+        EXPECT_TRUE(torch::equal(straight[i].second, resumed[i].second)) << straight[i].first;
+}
+
+TEST_F(Sam2TaskTest, NamesACheckpointOfAnotherSize) {
+    train("small", 1, false);
+    request_.recipe.sam2.model = "efficienttam_ti_512x512";
+    request_.recipe.sam2.checkpoint = (folder_ / "small" / "latest.pth").string();
+    try {
+        train("other", 1, false);
+        FAIL() << "weights of another network were accepted";
+    } catch (const std::exception& error) {
+        EXPECT_NE(std::string(error.what()).find("does not fit efficienttam_ti_512x512"), std::string::npos)
+            << error.what();
+    }
+}
+
+}  // namespace
+}  // namespace medseg
