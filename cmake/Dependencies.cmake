@@ -35,3 +35,6 @@ endif()
 if(MEDSEG_BENCH)
   find_package(benchmark REQUIRED)
 endif()
+
+# Downloads of released weights; without it `medseg weights download` says so.
+find_package(CURL QUIET)

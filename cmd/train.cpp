@@ -12,6 +12,7 @@ struct Options {
     std::vector<std::string> overrides;
     bool restart = false;
     bool resume = false;
+    std::string resumeFile;  ///< empty: the newest checkpoint
     bool allFolds = false;
 };
 
@@ -21,6 +22,7 @@ int run(const Options& options) {
     pipeline.setTrainingStart(options.restart  ? TrainingStart::Anew
                               : options.resume ? TrainingStart::Continue
                                                : TrainingStart::Automatic);
+    pipeline.setResumeFile(options.resumeFile);
     if (options.allFolds) {
         fmt::print("{}\n", pipeline.trainAllFolds().file.string());
         return 0;
@@ -35,10 +37,13 @@ std::function<int()> declare(CLI::App& app) {
     app.add_option("recipe", options->recipe, "Recipe file (YAML)")->required()->type_name("RECIPE");
     app.add_option("overrides", options->overrides, "Values that win over the recipe's: train.epochs=50")
         ->type_name("key=value ...");
-    app.add_flag(
-        "--resume", options->resume,
-        "Continue from OUTPUT/model/latest.pth, even with other values, e.g. more epochs. Without the flag, a run "
-        "of the same recipe that was cut off is continued, and a finished one is left alone");
+    const auto* resume =
+        app.add_option("--resume", options->resumeFile,
+                       "Continue from the newest checkpoint of OUTPUT/model, or from FILE, even with other values, "
+                       "e.g. more epochs. Without the option, a run of the same recipe that was cut off is continued, "
+                       "and a finished one is left alone")
+            ->expected(0, 1)
+            ->type_name("[FILE]");
     app.add_flag("--restart", options->restart, "Start from scratch even where a run of the same recipe exists")
         ->excludes("--resume");
     app.add_flag(
@@ -49,11 +54,18 @@ std::function<int()> declare(CLI::App& app) {
         "Prepares the training slices first unless they are up to date. Writes to OUTPUT/model (output= in the "
         "recipe):\n"
         "label_map.json, latest.pth (with optimiser), best.pth, checkpoint_epochX.pth, training_history.json and "
-        ".png,\n"
+        ".png (SAM 3D: latest.pt, best.pt, epoch_X.pt, history.json and .png),\n"
         "events/ for TensorBoard, samples/epochX.png (train.sample_every).\n"
         "All checkpoints load in Python with torch.load. Ctrl-C saves the state and exits with 130.\n\n"
         "Example: medseg train recipes/unet117.yaml data.root=/data/totalsegmentator train.epochs=20");
-    return [options] { return run(*options); };
+    return [options, resume] {
+        options->resume = resume->count() > 0;
+        if (options->resumeFile.find('=') != std::string::npos) {  // --resume before an override
+            options->overrides.push_back(options->resumeFile);
+            options->resumeFile.clear();
+        }
+        return run(*options);
+    };
 }
 
 MEDSEG_COMMAND(train, "Train a network as a recipe says", declare);

@@ -11,12 +11,14 @@
 #include "medseg/infer/prompted_evaluation.h"
 #include "medseg/infer/prompted_prediction.h"
 #include "medseg/infer/propagated_prediction.h"
+#include "medseg/infer/reconstruction.h"
 #include "medseg/infer/slice_segmenter.h"
 #include "medseg/infer/volume_segmenter.h"
 #include "medseg/nn/network_module.h"
 #include "medseg/nn/sam/sam_file.h"
 #include "medseg/nn/sam2/model_file.h"
 #include "medseg/train/quantization.h"
+#include "medseg/train/reconstruction_training.h"
 #include "medseg/train/task_registry.h"
 #include "medseg/train/threshold_search.h"
 #include "medseg/train/trainer.h"
@@ -68,9 +70,10 @@ class TorchNetworkModule : public NetworkModule {
     TrainOutcome train(const TrainRequest& request) override {
         return translatingErrors([&] {
             torch::manual_seed(request.recipe.seed);
+            if (request.recipe.model.kind == "sam3d") return trainReconstruction(request);
             const std::unique_ptr<TrainingTask> task = makeTrainingTask(request);
             Trainer trainer(request.recipe.train, *task, request.output);
-            return trainer.run(request.resume);
+            return trainer.run(request.resume, request.resumeFrom);
         });
     }
 
@@ -104,6 +107,14 @@ class TorchNetworkModule : public NetworkModule {
     }
 
     bool needsPrompts(const std::filesystem::path& model) override { return isSamFile(model) || isSam2File(model); }
+
+    ReconstructOutcome reconstruct(const ReconstructRequest& request) override {
+        return translatingErrors([&] { return reconstructFile(request); });
+    }
+
+    ReconstructOutcome reconstructCases(const ReconstructCasesRequest& request) override {
+        return translatingErrors([&] { return medseg::reconstructCases(request); });
+    }
 
     QuantizeOutcome quantize(const QuantizeRequest& request) override {
         return translatingErrors([&] { return quantizeModel(request); });

@@ -91,11 +91,11 @@ TEST(LearningRate, PlateauHalvesAfterPatience) {
     settings.plateauPatience = 2;
     LearningRate rate(settings);
     for (const double dice : {0.5, 0.5, 0.4}) rate.onValidation(dice);
-    EXPECT_DOUBLE_EQ(rate.at(3), 1);
+    EXPECT_DOUBLE_EQ(rate.at({3, 0, 0}), 1);
     rate.onValidation(0.3);
-    EXPECT_DOUBLE_EQ(rate.at(4), 0.5);
+    EXPECT_DOUBLE_EQ(rate.at({4, 0, 0}), 0.5);
     rate.onValidation(0.6);
-    EXPECT_DOUBLE_EQ(rate.at(5), 0.5);
+    EXPECT_DOUBLE_EQ(rate.at({5, 0, 0}), 0.5);
 }
 
 TEST(LearningRate, SchedulesStartPeakAndEndWhereTheyShould) {
@@ -103,16 +103,16 @@ TEST(LearningRate, SchedulesStartPeakAndEndWhereTheyShould) {
     settings.epochs = 100;
     settings.learningRate = 0.1;
     settings.schedule = "cosine";
-    EXPECT_NEAR(LearningRate(settings).at(50), 0.05, 1e-12);
+    EXPECT_NEAR(LearningRate(settings).at({50, 0, 0}), 0.05, 1e-12);
     settings.warmupEpochs = 10;
-    EXPECT_NEAR(LearningRate(settings).at(5), 0.5 * 0.05 * (1 + std::cos(M_PI * 0.05)), 1e-9);
+    EXPECT_NEAR(LearningRate(settings).at({5, 0, 0}), 0.5 * 0.05 * (1 + std::cos(M_PI * 0.05)), 1e-9);
     settings.warmupEpochs = 0;
     settings.schedule = "poly";
-    EXPECT_NEAR(LearningRate(settings).at(50), 0.1 * std::pow(0.5, 0.9), 1e-12);
+    EXPECT_NEAR(LearningRate(settings).at({50, 0, 0}), 0.1 * std::pow(0.5, 0.9), 1e-12);
     settings.schedule = "one_cycle";
-    EXPECT_NEAR(LearningRate(settings).at(0), 0.1 / 25, 1e-12);
-    EXPECT_NEAR(LearningRate(settings).at(30), 0.1, 1e-12);
-    EXPECT_NEAR(LearningRate(settings).at(100), 0.1 / 25e4, 1e-12);
+    EXPECT_NEAR(LearningRate(settings).at({0, 0, 1000}), 0.1 / 25, 1e-12);
+    EXPECT_NEAR(LearningRate(settings).at({30, 299, 1000}), 0.1, 1e-12);
+    EXPECT_NEAR(LearningRate(settings).at({100, 1000, 1000}), 0.1 / 25e4, 1e-12);
 }
 
 }  // namespace

@@ -25,6 +25,7 @@ struct TrainRequest {
     std::filesystem::path cache;   ///< slices or volumes that `prepare` wrote
     std::filesystem::path output;  ///< model folder: label_map.json, latest, best, checkpoint_epochX, training_history
     bool resume = false;           ///< continue from output/latest.pth when it exists
+    std::filesystem::path resumeFrom{};  ///< continue from this checkpoint instead
 };
 
 struct TrainOutcome {
@@ -212,6 +213,40 @@ struct ExplainOutcome {
     double strongest = 0;    ///< heat before scaling; occlusion: the largest loss of probability, 0..1
 };
 
+/// A slice of the mask to reconstruct from.
+struct ReconstructSlice {
+    int axis = 2;  ///< index axis of the image across which the slice lies
+    std::int64_t index = 0;
+};
+
+/// Shapes in 3D from an image and a mask on one or several of its slices.
+struct ReconstructRequest {
+    std::filesystem::path model;           ///< SAM 3D model: folder or checkpoint
+    std::filesystem::path image;           ///< volume
+    std::filesystem::path mask;            ///< label map on the same grid; may be drawn on one slice only
+    std::vector<ReconstructSlice> slices;  ///< empty: chosen as the recipe says
+    std::vector<int> labels;               ///< empty: all that the mask shows
+    std::filesystem::path output;          ///< label map in the image's geometry
+    std::filesystem::path uncertainty;     ///< optional: entropy 0..1 in bits, the largest of all labels
+    std::vector<std::string> overrides;    ///< recipe keys that win over the model's
+};
+
+/// The held-out cases of a folder that was prepared for SAM 3D.
+struct ReconstructCasesRequest {
+    std::filesystem::path model;
+    std::filesystem::path cases;  ///< what `medseg prepare --form sam3d` wrote
+    /// CASE.nii.gz, CASE_uncertainty.nii.gz, CASE_objects/label_N.nii.gz (each label by itself), slices.json
+    std::filesystem::path output;
+    std::vector<std::string> overrides;
+};
+
+struct ReconstructOutcome {
+    int objects = 0;
+    std::int64_t slices = 0;
+    double seconds = 0;
+    std::vector<std::filesystem::path> files;
+};
+
 /// What libmedseg_nn offers, free of torch types.
 class NetworkModule {
   public:
@@ -233,6 +268,9 @@ class NetworkModule {
     virtual PromptedEvaluation evaluatePrompted(const PromptedEvaluationRequest& request) = 0;
     /// True if the checkpoint or model folder holds a network that needs prompts.
     virtual bool needsPrompts(const std::filesystem::path& model) = 0;
+    /// Reconstructs structures from slices with a SAM 3D model. Throws DataError, InterruptedError.
+    virtual ReconstructOutcome reconstruct(const ReconstructRequest& request) = 0;
+    virtual ReconstructOutcome reconstructCases(const ReconstructCasesRequest& request) = 0;
     /// Calibrates a model for 8-bit prediction (SegmenterOptions::precision "int8").
     virtual QuantizeOutcome quantize(const QuantizeRequest& request) = 0;
     /// Chooses the threshold of every structure on the validation slices (SegmenterOptions::searchedThresholds).

@@ -15,6 +15,7 @@
 #include "medseg/pipeline/held_out_slices.h"
 #include "medseg/pipeline/medsam_stages.h"
 #include "medseg/pipeline/preparation_stage.h"
+#include "medseg/pipeline/reconstruction_stages.h"
 #include "medseg/pipeline/run_report.h"
 #include "medseg/pipeline/sam2_stages.h"
 #include "medseg/pipeline/stages_record.h"
@@ -41,9 +42,9 @@ std::vector<std::string> sectionsOf(Stage stage, const Recipe& recipe) {
         case Stage::Prepare:
             return {"data", "prepare", "prepare_medsam", "prepare_sam3d", "prepare_nnunet"};
         case Stage::Train:
-            return {"data", "model", "train", "augmentation"};
+            return {"data", "model", "train", "augmentation", "sam3d", "lora", "loss"};
         case Stage::Predict:
-            return {"predict"};
+            return {"predict", "sampling"};
         case Stage::Evaluate:
             return {"evaluate"};
         case Stage::Report:
@@ -60,15 +61,20 @@ fs::path proofOf(Stage stage, const RunFolders& folders, const Recipe& recipe) {
         case Stage::Prepare:
             return preparedManifest(recipe, folders.cache);
         case Stage::Train:
-            return folders.model / "latest.pth";
+            return folders.model / (recipe.model.kind == "sam3d" ? "latest.pt" : "latest.pth");
         case Stage::Predict:
             return folders.predictions;
         case Stage::Evaluate:
-            return folders.evaluation / "summary.json";
+            return folders.evaluation / (recipe.model.kind == "sam3d" ? "metrics.json" : "summary.json");
         case Stage::Report:
             return folders.report;
     }
     return {};
+}
+
+/// True for recipes that train SAM 3D on the files prepared for it.
+bool reconstructs(const Recipe& recipe) {
+    return recipe.model.kind == "sam3d" && (recipe.prepare.form == "sam3d" || !recipe.sam3d.slices.empty());
 }
 
 /// All stages; of a form that no network of medseg trains on, those up to preparation.
@@ -76,7 +82,7 @@ std::vector<Stage> stagesOf(const Recipe& recipe) {
     // Prompted networks are measured from the boxes of the reference: prediction and report are part of that.
     if (recipe.model.kind == "sam") return {Stage::Generate, Stage::Prepare, Stage::Train, Stage::Evaluate};
     if (recipe.model.kind == "sam2") return Sam2Stages::stagesOf(recipe.sam2.mode);
-    if (recipe.prepare.form == "slices") return {kAllStages.begin(), kAllStages.end()};
+    if (recipe.prepare.form == "slices" || reconstructs(recipe)) return {kAllStages.begin(), kAllStages.end()};
     logInfo("prepare.form {}: prepared for another trainer, so that training and later stages are left out",
             recipe.prepare.form);
     return {Stage::Generate, Stage::Prepare};
@@ -106,6 +112,10 @@ RunFolders::RunFolders(const Recipe& recipe)
       report(root / "report") {}
 
 Pipeline::Pipeline(Recipe recipe) : recipe_(std::move(recipe)), folders_(recipe_) {
+    if (reconstructs(recipe_) && !recipe_.sam3d.slices.empty()) {
+        folders_.cache = recipe_.sam3d.slices;
+        return;
+    }
     if (!recipe_.data.root.empty()) return;
     if (recipe_.phantom.cases == 0)
         throw UsageError("the recipe names no data: set data.root=FOLDER (or phantom.cases to generate some)");
@@ -118,6 +128,8 @@ void Pipeline::run(std::vector<Stage> stages, bool force) {
     writeTextFile(folders_.root / "recipe.yaml", recipeToYaml(recipe_));
     for (const Stage stage : stages) {
         if (stage == Stage::Generate && recipe_.phantom.cases == 0) continue;
+        const bool prepared = reconstructs(recipe_) && !recipe_.sam3d.slices.empty();
+        if (prepared && (stage == Stage::Generate || stage == Stage::Prepare)) continue;
         if (!force && isUpToDate(stage)) {
             logInfo("{}: up to date", stageName(stage));
             continue;
@@ -189,7 +201,9 @@ void Pipeline::train() {
         trainInto(Sam2Stages(recipe_, folders_).trainingRecipe(), folders_.model, fingerprint(Stage::Train));
         return;
     }
-    if (!isSam() && recipe_.prepare.form != "slices")
+    if (recipe_.model.kind == "sam3d" && !reconstructs(recipe_))
+        throw UsageError("model.kind sam3d trains on prepare.form: sam3d");
+    if (!isSam() && recipe_.prepare.form != "slices" && !reconstructs(recipe_))
         throw UsageError(
             fmt::format("prepare.form {}: the U-Net trains on prepare.form: slices", recipe_.prepare.form));
     trainInto(recipe_, folders_.model, fingerprint(Stage::Train));
@@ -200,6 +214,7 @@ TrainOutcome Pipeline::trainInto(const Recipe& recipe, const fs::path& model, co
     request.recipe = recipe;
     request.cache = isSam() ? promptSliceFolder(recipe, folders_.cache) : folders_.cache;
     request.output = model;
+    request.resumeFrom = resumeFile_;
     // A latest.pth of the same fingerprint is a run that was cut off; of another one, the beginning of something else.
     const fs::path mark = model / "fingerprint.txt";
     const bool sameRecipe = fs::exists(mark) && readTextFile(mark) == fingerprint;
@@ -229,6 +244,7 @@ std::vector<Pipeline::MeasuredCase> Pipeline::measuredCases(const Dataset& datas
 
 void Pipeline::predict() {
     if (isSam2()) return Sam2Stages(recipe_, folders_).predict();
+    if (reconstructs(recipe_)) return predictReconstructions(recipe_, folders_);
     const Dataset dataset = discoverDataset(recipe_.data);
     PredictRequest request;
     request.models = {folders_.model};
@@ -283,6 +299,7 @@ void Pipeline::evaluate() {
         evaluateMedsam(recipe_, folders_.cache, folders_.model, folders_.evaluation);
         return;
     }
+    if (reconstructs(recipe_)) return evaluateReconstructions(recipe_, folders_);
     EvaluationRequest request;
     request.reference = folders_.measured / "reference";
     request.prediction = folders_.measured / "prediction";
@@ -302,6 +319,7 @@ void Pipeline::report() {
         const Sam2Stages stages(recipe_, folders_);
         return writeRunReport(recipe_, folders_, stages.dataset(), stages.measuredCases());
     }
+    if (reconstructs(recipe_)) return reportReconstructions(recipe_, folders_);
     const Dataset dataset = discoverDataset(recipe_.data);
     std::vector<Case> cases;
     for (const auto& measured : measuredCases(dataset)) cases.push_back(measured.item);

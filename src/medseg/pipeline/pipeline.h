@@ -69,6 +69,8 @@ class Pipeline {
     CrossValidation trainAllFolds();
 
     void setTrainingStart(TrainingStart start) { trainingStart_ = start; }
+    /// Training continues from this checkpoint instead of the newest one of the model folder.
+    void setResumeFile(const std::filesystem::path& file) { resumeFile_ = file; }
 
     /// Of the evaluate stage, when this run executed it.
     const std::optional<EvaluationSummary>& evaluation() const { return evaluation_; }
@@ -102,6 +104,7 @@ class Pipeline {
     Recipe recipe_;
     RunFolders folders_;
     TrainingStart trainingStart_ = TrainingStart::Automatic;
+    std::filesystem::path resumeFile_;
     std::optional<EvaluationSummary> evaluation_;
 };
 

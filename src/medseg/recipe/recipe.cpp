@@ -29,6 +29,10 @@ void visitSections(RecipeType& recipe, Function&& section) {
     section("sam", "networks of the SAM family", recipe.sam);
     section("sam2", "networks of the SAM 2 family", recipe.sam2);
     section("propagate", "sam2: how boxes travel through a volume", recipe.propagate);
+    section("sam3d", "SAM 3D: one slice to a shape", recipe.sam3d);
+    section("sampling", "SAM 3D: from noise to shapes", recipe.sampling);
+    section("lora", "low-rank adapters", recipe.lora);
+    section("loss", "SAM 3D: terms of the loss", recipe.loss);
     section("train", "the training loop", recipe.train);
     section("augmentation", "random changes of training slices", recipe.augmentation);
     section("predict", "from model to label volumes", recipe.predict);
@@ -246,11 +250,19 @@ std::string canonicalSection(const std::string& section) {
     return found != aliases.end() ? found->second : section;
 }
 
+/// Names of the medical fine-tuning scripts of SAM 3D for keys that lie elsewhere here.
+std::string canonicalPath(const std::string& path) {
+    static const std::map<std::string, std::string> aliases{{"data.preprocess_crop_size", "sam3d.crop_size"},
+                                                            {"data.slice_cache_dir", "sam3d.slices"}};
+    const auto found = aliases.find(path);
+    return found != aliases.end() ? found->second : path;
+}
+
 void applyOverride(YAML::Node& root, const std::string& text) {
     const auto equals = text.find('=');
     if (equals == std::string::npos || equals == 0)
         throw UsageError(fmt::format("override \"{}\" is not of the form key=value", text));
-    const std::string path = text.substr(0, equals);
+    const std::string path = canonicalPath(text.substr(0, equals));
     YAML::Node value;
     try {
         value = YAML::Load(text.substr(equals + 1));

@@ -8,6 +8,7 @@
 #include "medseg/recipe/prepare_forms.h"
 #include "medseg/recipe/sam2_settings.h"
 #include "medseg/recipe/sam_settings.h"
+#include "medseg/recipe/sam3d_settings.h"
 #include "medseg/recipe/settings.h"
 
 namespace medseg {
@@ -30,6 +31,10 @@ struct Recipe {
     TrainSettings train;
     AugmentationSettings augmentation;
     PredictSettings predict;
+    Sam3dRecipeSettings sam3d;
+    SamplingRecipeSettings sampling;
+    LoraRecipeSettings lora;
+    ReconstructionLossSettings loss;
     EvaluateSettings evaluate;
     ReportSettings report;
 };

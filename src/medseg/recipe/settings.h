@@ -177,6 +177,8 @@ struct TrainSettings {
     std::string schedule = "plateau";
     double plateauFactor = 0.5;
     int plateauPatience = 3;
+    double cycleRise = 0.3;
+    bool cycleMomentum = false;
     int warmupEpochs = 0;
     double gradientClip = 1.0;
     int earlyStop = 0;
@@ -239,6 +241,8 @@ void visitFields(Visitor&& field, TrainSettings& s) {
     field("plateau_factor", s.plateauFactor, "plateau: factor applied when validation Dice stops rising",
           between(0, 1));
     field("plateau_patience", s.plateauPatience, "plateau: validations to wait", between(0, 1e6));
+    field("cycle_rise", s.cycleRise, "one_cycle: share of the steps in which the step size rises", between(0, 1));
+    field("cycle_momentum", s.cycleMomentum, "one_cycle: move Adam's beta1 from 0.95 down to 0.85 and back", Allowed{});
     field("warmup_epochs", s.warmupEpochs, "epochs over which the step size rises from zero", between(0, 1e6));
     field("gradient_clip", s.gradientClip, "largest gradient norm; 0 = off", between(0, 1e9));
     field("early_stop", s.earlyStop, "stop after this many validations without a better Dice; 0 = off",

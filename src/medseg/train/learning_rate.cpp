@@ -15,24 +15,33 @@ double cosineBetween(double from, double to, double share) {
 
 }  // namespace
 
-double LearningRate::at(double position) const {
+double LearningRate::at(const StepPosition& position) const {
     const double warmup = settings_.warmupEpochs;
-    const double rise = warmup > 0 && position < warmup ? position / warmup : 1.0;
+    const double rise = warmup > 0 && position.epochs < warmup ? position.epochs / warmup : 1.0;
     // The very first step of a warm-up must still move.
     return std::max(rise, 1e-3) * scheduled(position);
 }
 
-double LearningRate::scheduled(double position) const {
+OneCycle LearningRate::cycle(const StepPosition& position) const {
+    OneCycle cycle;
+    cycle.steps = std::max<std::int64_t>(1, position.steps);
+    cycle.highestRate = settings_.learningRate;
+    cycle.rise = settings_.cycleRise;
+    return cycle;
+}
+
+double LearningRate::firstBeta(const StepPosition& position) const {
+    const bool moves = settings_.schedule == "one_cycle" && settings_.cycleMomentum;
+    return moves ? cycle(position).momentum(position.step) : settings_.betas[0];
+}
+
+double LearningRate::scheduled(const StepPosition& position) const {
     const double base = settings_.learningRate;
-    const double t = std::clamp(position / settings_.epochs, 0.0, 1.0);
+    const double t = std::clamp(position.epochs / settings_.epochs, 0.0, 1.0);
     if (settings_.schedule == "plateau") return base * plateauFactor_;
     if (settings_.schedule == "cosine") return cosineBetween(base, 0, t);
     if (settings_.schedule == "poly") return base * std::pow(1 - t, 0.9);
-    if (settings_.schedule == "one_cycle") {
-        constexpr double kRise = 0.3;
-        if (t < kRise) return cosineBetween(base / 25, base, t / kRise);
-        return cosineBetween(base, base / 25e4, (t - kRise) / (1 - kRise));
-    }
+    if (settings_.schedule == "one_cycle") return cycle(position).rate(position.step);
     return base;
 }
 

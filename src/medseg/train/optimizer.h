@@ -19,6 +19,8 @@ class Optimizer {
     Optimizer(const TrainSettings& settings, std::vector<torch::Tensor> parameters);
 
     void zeroGradients();
+    /// Adam's decay of the first moment from the next step on.
+    void setFirstBeta(double beta) { settings_.betas[0] = beta; }
     /// Scales all gradients so that their joint L2 norm is at most `limit`. Returns the norm before.
     double clipGradients(double limit);
     /// One step with this step size. Parameters without gradient stay as they are.

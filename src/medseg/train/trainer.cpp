@@ -66,6 +66,7 @@ Trainer::Trainer(const TrainSettings& settings, TrainingTask& task, fs::path out
     : settings_(settings),
       task_(task),
       output_(std::move(output)),
+      names_(task.checkpointNames()),
       learningRate_(settings),
       optimizer_(settings, trainable(task.network())),
       parameters_(trainable(task.network())),
@@ -73,10 +74,12 @@ Trainer::Trainer(const TrainSettings& settings, TrainingTask& task, fs::path out
     if (settings_.emaDecay > 0) average_ = std::make_unique<WeightAverage>(task_.network(), settings_.emaDecay);
 }
 
-TrainOutcome Trainer::run(bool resume) {
+TrainOutcome Trainer::run(bool resume, const fs::path& checkpoint) {
     createDirectories(output_);
-    if (resume && fs::exists(output_ / "latest.pth"))
-        load(output_ / "latest.pth");
+    if (!checkpoint.empty())
+        load(checkpoint);
+    else if (resume && fs::exists(output_ / names_.latest))
+        load(output_ / names_.latest);
     else
         fs::remove_all(output_ / "events");  // of another run
     if (settings_.tensorboard) events_ = std::make_unique<EventFile>(output_ / "events");
@@ -98,12 +101,19 @@ TrainOutcome Trainer::run(bool resume) {
         outcome.secondsPerEpoch = epochSeconds[epochSeconds.size() / 2];
         outcome.idleShare = total > 0 ? waited / total : 0;
     }
-    outcome.bestModel = output_ / (bestEpoch_ > 0 ? "best.pth" : "latest.pth");
+    outcome.bestModel = output_ / (bestEpoch_ > 0 ? names_.best : names_.latest);
     return outcome;
 }
 
+StepPosition Trainer::position() const {
+    const std::int64_t batches = task_.batchesPerEpoch(), accumulate = settings_.accumulate;
+    const std::int64_t perEpoch = (batches + accumulate - 1) / accumulate;
+    return {epoch_ + static_cast<double>(batch_) / static_cast<double>(batches),
+            epoch_ * perEpoch + (batch_ + accumulate - 1) / accumulate, perEpoch * settings_.epochs};
+}
+
 double Trainer::currentRate() const {
-    return learningRate_.at(epoch_ + static_cast<double>(batch_) / static_cast<double>(task_.batchesPerEpoch()));
+    return learningRate_.at(position());
 }
 
 void Trainer::trainEpoch() {
@@ -123,7 +133,7 @@ void Trainer::trainEpoch() {
             epochSeconds_ += secondsSince(start);
             saveLatest();
             throw InterruptedError(fmt::format("interrupted: state saved in {}: continue with --resume",
-                                               (output_ / "latest.pth").string()));
+                                               (output_ / names_.latest).string()));
         }
     }
     EpochRecord record;
@@ -173,6 +183,7 @@ double Trainer::batchLoss(std::int64_t share) {
 void Trainer::trainStep(std::int64_t batches) {
     optimizer_.zeroGradients();
     const double rate = currentRate();
+    optimizer_.setFirstBeta(learningRate_.firstBeta(position()));
     for (std::int64_t i = 0; i < batches; ++i) {
         lossSum_ += batchLoss(batches);
         ++batch_;
@@ -194,7 +205,7 @@ void Trainer::validateEpoch(EpochRecord& record) {
     record.validationLoss = result.loss;
     record.validationDice = result.dice;
     // Saved while the averaged weights are in the network: best.pth holds what was measured.
-    if (result.dice > bestDice_) writeTorchFile(output_ / "best.pth", checkpoint(false));
+    if (result.dice > bestDice_) writeTorchFile(output_ / names_.best, checkpoint(false));
     if (settings_.sampleEvery > 0 && ((epoch_ + 1) % settings_.sampleEvery == 0 || epoch_ + 1 == settings_.epochs))
         task_.drawSamples(output_ / "samples" / fmt::format("epoch{}.png", epoch_ + 1));
     if (average_) average_->swapWith(task_.network());
@@ -216,8 +227,8 @@ void Trainer::finishEpoch(const EpochRecord& record, bool improved) {
     epochSeconds_ = 0;
     saveLatest();
     if (settings_.saveEvery > 0 && epoch_ % settings_.saveEvery == 0) saveNumbered();
-    writeTrainingHistory(output_ / "training_history.json", history_);
-    writeTrainingHistoryPlot(output_ / "training_history.png", history_);
+    writeTrainingHistory(output_ / (names_.history + ".json"), history_);
+    writeTrainingHistoryPlot(output_ / (names_.history + ".png"), history_);
     if (events_)
         events_->addScalars(record.epoch, wallClock(),
                             {{"loss/train", record.trainLoss},
@@ -236,7 +247,7 @@ bool Trainer::shouldStopEarly() const {
 PickleValue Trainer::checkpoint(bool withOptimizer) {
     PickleValue file = task_.description();
     file.set("epoch", epoch_ + (withOptimizer ? 0 : 1));
-    file.set("model_state_dict", stateDictOf(task_.network()));
+    task_.addWeights(file);
     if (!withOptimizer) return file;
     file.set("optimizer_state_dict", optimizer_.stateDict(currentRate()));
     if (average_) file.set("average", average_->stateDict());
@@ -255,11 +266,11 @@ PickleValue Trainer::checkpoint(bool withOptimizer) {
 }
 
 void Trainer::saveLatest() {
-    writeTorchFile(output_ / "latest.pth", checkpoint(true));
+    writeTorchFile(output_ / names_.latest, checkpoint(true));
 }
 
 void Trainer::saveNumbered() {
-    const auto numbered = [&](int epoch) { return output_ / fmt::format("checkpoint_epoch{}.pth", epoch); };
+    const auto numbered = [&](int epoch) { return output_ / fmt::format(fmt::runtime(names_.numbered), epoch); };
     writeTorchFile(numbered(epoch_), checkpoint(true));
     if (settings_.keepCheckpoints > 0) {
         std::error_code ignored;  // an old file that is already gone is no problem
@@ -270,7 +281,7 @@ void Trainer::saveNumbered() {
 void Trainer::load(const fs::path& file) {
     const std::string name = file.string();
     const TorchFile saved = readTorchFile(file);
-    loadStateDict(task_.network(), saved.root.at("model_state_dict"), name);
+    task_.loadWeights(saved.root, file);
     optimizer_.loadStateDict(saved.root.at("optimizer_state_dict"), name);
     if (average_) average_->load(saved.root.at("average"), name);
     try {

@@ -17,18 +17,19 @@
 namespace medseg {
 
 /// Owns device, step, clipping, schedule, early stopping, validation, checkpoints, history, clean stop and exact
-/// resume. Files in `output`: latest.pth (after every epoch and on Ctrl-C, with optimiser), best.pth,
-/// checkpoint_epochX.pth, training_history.json and .png, events/ for TensorBoard, samples/epochX.png. A run that was
-/// cut off and resumed ends with bit-identical weights on a CPU with the same number of threads.
+/// resume. Files in `output` (a task may name them otherwise): latest.pth (after every epoch and on Ctrl-C, with
+/// optimiser), best.pth, checkpoint_epochX.pth, training_history.json and .png, events/ for TensorBoard,
+/// samples/epochX.png. A run that was cut off and resumed ends with bit-identical weights on a CPU with the same number
+/// of threads.
 class Trainer {
   public:
     /// `settings` is copied; `task` must outlive the trainer.
     Trainer(const TrainSettings& settings, TrainingTask& task, std::filesystem::path output);
 
-    /// Continues from output/latest.pth when `resume` and it exists. Throws InterruptedError after Ctrl-C (state
-    /// saved), WorkError when the loss is not finite (batch named, last good checkpoint kept) or a file cannot be
-    /// written.
-    TrainOutcome run(bool resume);
+    /// Continues from `checkpoint`, if given, else from output/latest.pth when `resume` and it exists. Throws
+    /// InterruptedError after Ctrl-C (state saved), WorkError when the loss is not finite (batch named, last good
+    /// checkpoint kept) or a file cannot be written.
+    TrainOutcome run(bool resume, const std::filesystem::path& checkpoint = {});
 
   private:
     using Clock = std::chrono::steady_clock;
@@ -45,11 +46,13 @@ class Trainer {
     void saveLatest();
     void saveNumbered();
     void load(const std::filesystem::path& file);
+    StepPosition position() const;
     double currentRate() const;
 
     TrainSettings settings_;
     TrainingTask& task_;
     std::filesystem::path output_;
+    CheckpointNames names_;
     LearningRate learningRate_;
     Optimizer optimizer_;
     std::unique_ptr<WeightAverage> average_;

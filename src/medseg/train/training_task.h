@@ -4,6 +4,7 @@
 #include <cstdint>
 
 #include <filesystem>
+#include <string>
 
 #include <torch/torch.h>
 
@@ -15,6 +16,14 @@ namespace medseg {
 struct ValidationResult {
     double loss = 0;
     double dice = 0;  ///< mean over structures, NaN when nothing could be measured
+};
+
+/// Names of the files of a run; "{}" stands for the epoch.
+struct CheckpointNames {
+    std::string latest = "latest.pth";
+    std::string best = "best.pth";
+    std::string numbered = "checkpoint_epoch{}.pth";
+    std::string history = "training_history";  ///< .json and .png are added
 };
 
 class TrainingTask {
@@ -34,6 +43,11 @@ class TrainingTask {
     virtual double waitedSeconds() const = 0;
     /// What every checkpoint carries besides weights and optimiser.
     virtual PickleValue description() const = 0;
+    /// Adds the weights to a checkpoint: all of the network's, as "model_state_dict".
+    virtual void addWeights(PickleValue& checkpoint);
+    /// Restores what addWeights() wrote to `file` into the tensors that are being trained. Throws DataError.
+    virtual void loadWeights(const PickleValue& checkpoint, const std::filesystem::path& file);
+    virtual CheckpointNames checkpointNames() const { return {}; }
     /// In which the loss is computed; fp16 makes the trainer scale it.
     virtual TrainingPrecision precision() const { return TrainingPrecision::Fp32; }
     /// Draws predictions of some validation samples against their reference; the network is in evaluation mode.

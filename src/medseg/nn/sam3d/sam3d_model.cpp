@@ -13,11 +13,11 @@ constexpr std::int64_t kShapeChannels = 8;
 
 Sam3dShape tinyShape() {
     Sam3dShape shape;
-    shape.vae.encoderChannels = {8, 16, 32, 64};
-    shape.vae.decoderChannels = {64, 32, 16, 8};
+    shape.vae.encoderChannels = {4, 16, 32, 64};
+    shape.vae.decoderChannels = {64, 32, 16, 4};
     shape.vae.resBlocks = 1;
     shape.vae.middleBlocks = 1;
-    shape.flow.width = 96;
+    shape.flow.width = 64;
     shape.flow.blocks = 6;
     shape.flow.heads = 4;
     shape.condition.dino.nativeSize = shape.condition.dino.inputSize = 64;

@@ -1,0 +1,242 @@
+#include "medseg/infer/reconstruction.h"
+
+#include <chrono>
+#include <cmath>
+
+#include <fmt/format.h>
+#include <nlohmann/json.hpp>
+
+#include "medseg/base/error.h"
+#include "medseg/base/files.h"
+#include "medseg/base/interrupt.h"
+#include "medseg/base/progress.h"
+#include "medseg/base/random.h"
+#include "medseg/dataset/sam3d_conditions.h"
+#include "medseg/dataset/sam3d_volume.h"
+#include "medseg/io/image_file.h"
+#include "medseg/nn/lora/lora.h"
+
+namespace medseg {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+double secondsSince(Clock::time_point start) {
+    return std::chrono::duration<double>(Clock::now() - start).count();
+}
+
+/// FNV-1a: the same number on every machine.
+std::uint64_t hashOf(const std::string& text) {
+    std::uint64_t hash = 14695981039346656037ULL;
+    for (const char c : text) hash = (hash ^ static_cast<unsigned char>(c)) * 1099511628211ULL;
+    return hash;
+}
+
+Volume<std::uint8_t> thresholded(const Volume<float>& probability) {
+    Volume<std::uint8_t> mask(probability.geometry());
+    for (std::int64_t i = 0; i < mask.voxelCount(); ++i) mask.data()[i] = probability.data()[i] >= 0.5F ? 1 : 0;
+    return mask;
+}
+
+/// Label maps from probabilities that come one label at a time: the most probable label where it reaches one half.
+class Competition {
+  public:
+    explicit Competition(const Geometry& geometry)
+        : labels_(geometry, std::uint8_t{0}), best_(geometry, 0.0F), uncertainty_(geometry, 0.0F) {}
+
+    void add(int label, const Volume<float>& probability) {
+        for (std::int64_t i = 0; i < probability.voxelCount(); ++i) {
+            const float p = probability.data()[i];
+            if (p > 0 && p < 1) {
+                const float entropy = -(p * std::log2(p) + (1 - p) * std::log2(1 - p));
+                uncertainty_.data()[i] = std::max(uncertainty_.data()[i], entropy);
+            }
+            if (p < 0.5F || p <= best_.data()[i]) continue;
+            best_.data()[i] = p;
+            labels_.data()[i] = static_cast<std::uint8_t>(label);
+        }
+    }
+    LabelMap takeLabels(LabelTable table) { return {std::move(labels_), std::move(table)}; }
+    Volume<float> takeUncertainty() { return std::move(uncertainty_); }
+
+  private:
+    Volume<std::uint8_t> labels_;
+    Volume<float> best_;
+    Volume<float> uncertainty_;
+};
+
+FlowSampling samplingOf(const SamplingRecipeSettings& settings) {
+    if (settings.distilled) return FlowSampling::distilled();
+    return {settings.steps, settings.rescale, settings.guidance, settings.guidanceInterval, false};
+}
+
+std::vector<int> presentLabels(const LabelMap& mask, std::size_t known) {
+    std::vector<int> present;
+    const std::vector<std::int64_t> counts = mask.countVoxels();
+    for (std::size_t id = 1; id < counts.size() && id <= known; ++id)
+        if (counts[id] > 0) present.push_back(static_cast<int>(id));
+    return present;
+}
+
+nlohmann::ordered_json toJson(const std::vector<Sam3dObject>& objects) {
+    auto list = nlohmann::ordered_json::array();
+    for (const Sam3dObject& object : objects) list.push_back({{"axis", object.axis}, {"slice", object.slice}});
+    return list;
+}
+
+}  // namespace
+
+Reconstructor::Reconstructor(const fs::path& model, const std::vector<std::string>& overrides)
+    : model_(loadSam3d(model)) {
+    if (!overrides.empty())
+        model_.recipe = recipeFromYaml(recipeToYaml(model_.recipe), model_.file.string(), overrides);
+    rules_ = ConditionRules::from(model_.recipe, model_.network->shape().condition.dino.inputSize);
+    rules_.framePoints = usesFramePoints(model_.recipe);
+    sampling_ = samplingOf(model_.recipe.sampling);
+}
+
+std::vector<float> Reconstructor::frameProbability(const ConditionSlice& slice, int label,
+                                                   const OccupancyFrame& frame) {
+    torch::NoGradGuard noGradient;
+    Sam3dNetwork& network = model_.network;
+    const ConditionImages images = conditionImages(slice.slice, label, slice.affine, frame, rules_, slice.name);
+    const auto condition = network->generator->prepareCondition(network->embedder->forward(stacked({images})), false);
+    const auto none = network->generator->emptyCondition(1, false);
+    const std::int64_t resolution = network->shape().flow.resolution;
+    const std::int64_t tokens = resolution * resolution * resolution, channels = network->shape().vae.latentChannels;
+    const int samples = model_.recipe.sampling.samples;
+    const bool surface = model_.recipe.sam3d.target == "surface";
+    std::vector<float> sum(static_cast<std::size_t>(frame.grid * frame.grid * frame.grid), 0.0F);
+    for (int sample = 0; sample < samples; ++sample) {
+        torch::manual_seed(
+            Random(model_.recipe.seed, hashOf(fmt::format("{} {} {}", slice.name, label, sample))).next());
+        const FlowState noise{{kShapeLatent, torch::randn({1, tokens, channels})}};
+        const FlowState result = sampleFlow(network->generator, noise, condition, none, sampling_,
+                                            [](int, const FlowState&) { throwIfInterrupted(); });
+        const auto logits = network->decoder->forward(tokensToLatent(result.at(kShapeLatent)))[0][0];
+        if (surface) {
+            const std::vector<std::uint8_t> filled = filledSurface(gridVoxels(logits > 0), frame.grid);
+            for (std::size_t i = 0; i < sum.size(); ++i) sum[i] += static_cast<float>(filled[i]);
+        } else {
+            const auto p = torch::sigmoid(logits).contiguous();
+            const float* values = p.data_ptr<float>();
+            for (std::size_t i = 0; i < sum.size(); ++i) sum[i] += values[i];
+        }
+    }
+    for (float& value : sum) value /= static_cast<float>(samples);
+    return sum;
+}
+
+Volume<float> Reconstructor::probability(const std::vector<ConditionSlice>& slices, int label, const Geometry& target) {
+    if (slices.empty()) throw DataError(fmt::format("no slice shows label {}", label));
+    Volume<float> mean(target, 0.0F);
+    for (const ConditionSlice& slice : slices) {
+        const OccupancyFrame frame =
+            frameFor(model_.recipe, slice.slice, label, slice.size, model_.network->shape().grid);
+        const Volume<float> one = placeFrame(frameProbability(slice, label, frame), frame, slice.affine, target);
+        const float share = 1.0F / static_cast<float>(slices.size());
+        for (std::int64_t i = 0; i < mean.voxelCount(); ++i) mean.data()[i] += share * one.data()[i];
+    }
+    return mean;
+}
+
+ReconstructOutcome reconstructFile(const ReconstructRequest& request) {
+    const auto start = Clock::now();
+    Reconstructor reconstructor(request.model, request.overrides);
+    const Recipe& recipe = reconstructor.recipe();
+    const Volume<float> image = readImage(request.image);
+    const LabelMap mask = readLabelMap(request.mask);
+    requireSameGeometry(image.geometry(), request.image.string(), mask.geometry(), request.mask.string());
+    const double spacing = recipe.prepareSam3d.spacing;
+    const Geometry grid = spacing > 0 ? isotropicGrid(image.geometry(), spacing) : image.geometry();
+    std::vector<int> labels = request.labels;
+    if (labels.empty()) labels = presentLabels(mask, reconstructor.labels().size());
+    if (labels.empty())
+        throw DataError(request.mask.string(), fmt::format("shows none of the labels 1..{} that the model knows",
+                                                           reconstructor.labels().size()));
+    ReconstructOutcome outcome;
+    Competition competition(image.geometry());
+    LabelTable table;
+    for (const int label : labels) {
+        std::vector<Sam3dObject> chosen;
+        for (const ReconstructSlice& slice : request.slices) chosen.push_back({0, label, slice.axis, slice.index, 0});
+        if (chosen.empty())
+            chosen = chooseSlices(slicesShowing(mask, label, recipe.sam3d.axes, recipe.sam3d.minPixels),
+                                  static_cast<std::size_t>(recipe.sampling.slicesPerObject));
+        std::vector<ConditionSlice> slices;
+        for (const Sam3dObject& object : chosen)
+            slices.push_back({sliceOnGrid(image, mask, object.axis, object.slice, grid), grid.affine(), grid.size(),
+                              fmt::format("{}: label {} on slice {} across axis {}", request.mask.string(), label,
+                                          object.slice, object.axis)});
+        if (slices.empty())
+            throw DataError(request.mask.string(),
+                            fmt::format("no slice shows {} pixels of label {}", recipe.sam3d.minPixels, label));
+        competition.add(label, reconstructor.probability(slices, label, image.geometry()));
+        outcome.slices += static_cast<std::int64_t>(slices.size());
+        table.add({label, mask.table().nameOf(label), mask.table().colorOf(label)});
+    }
+    writeLabelMap(request.output, competition.takeLabels(std::move(table)));
+    outcome.files.push_back(request.output);
+    if (!request.uncertainty.empty()) {
+        writeImage(request.uncertainty, AnyVolume(competition.takeUncertainty()));
+        outcome.files.push_back(request.uncertainty);
+    }
+    outcome.objects = static_cast<int>(labels.size());
+    outcome.seconds = secondsSince(start);
+    return outcome;
+}
+
+ReconstructOutcome reconstructCases(const ReconstructCasesRequest& request) {
+    const auto start = Clock::now();
+    Reconstructor reconstructor(request.model, request.overrides);
+    const Recipe& recipe = reconstructor.recipe();
+    ReconstructionData data = ReconstructionData::open(recipe, request.cases);
+    const std::vector<std::string>& held = data.split.test.empty() ? data.split.validation : data.split.test;
+    if (held.empty()) throw UsageError("no case is held out: set data.test_fraction or data.test_cases");
+    createDirectories(request.output);
+    ReconstructOutcome outcome;
+    nlohmann::ordered_json used;
+    Progress progress("reconstruct", static_cast<std::int64_t>(held.size()), "cases");
+    for (std::size_t index = 0; index < data.dataset->cases().size(); ++index) {
+        const std::string& id = data.dataset->cases()[index];
+        if (std::find(held.begin(), held.end(), id) == held.end()) continue;
+        std::unique_ptr<Competition> competition;
+        LabelTable table;
+        for (int label = 1; label <= data.classes(); ++label) {
+            std::vector<Sam3dObject> own;
+            for (const Sam3dObject& object : data.dataset->objectsOf(index))
+                if (object.label == label) own.push_back(object);
+            const auto chosen = chooseSlices(own, static_cast<std::size_t>(recipe.sampling.slicesPerObject));
+            if (chosen.empty()) continue;
+            std::vector<ConditionSlice> slices;
+            for (const Sam3dObject& object : chosen) {
+                auto loaded = data.dataset->readSlice(object);
+                slices.push_back({std::move(loaded.slice), loaded.affine, data.dataset->sizeOf(index),
+                                  data.dataset->describe(object)});
+            }
+            const Geometry target(data.dataset->sizeOf(index), slices.front().affine);
+            if (!competition) competition = std::make_unique<Competition>(target);
+            const Volume<float> probability = reconstructor.probability(slices, label, target);
+            competition->add(label, probability);
+            const fs::path file = request.output / (id + "_objects") / fmt::format("label_{}.nii.gz", label);
+            createDirectories(file.parent_path());
+            writeImage(file, AnyVolume(thresholded(probability)));
+            used[id][std::to_string(label)] = toJson(chosen);
+            table.add({label, fmt::format("label_{}", label), labelColor(label)});
+            ++outcome.objects;
+            outcome.slices += static_cast<std::int64_t>(slices.size());
+        }
+        if (competition) {
+            outcome.files.push_back(request.output / (id + ".nii.gz"));
+            writeLabelMap(outcome.files.back(), competition->takeLabels(std::move(table)));
+            writeImage(request.output / (id + "_uncertainty.nii.gz"), AnyVolume(competition->takeUncertainty()));
+        }
+        progress.advance();
+    }
+    progress.finish();
+    writeTextFile(request.output / "slices.json", used.dump(1) + "\n");
+    outcome.seconds = secondsSince(start);
+    return outcome;
+}
+
+}  // namespace medseg
