@@ -35,7 +35,7 @@ succeed "$MEDSEG" train "$recipe" "${tiny[@]}" output="$work/b" --resume
 # Boxes of a user, of a label map, of an npz, of the lungs; masks one by one; JSON.
 image=$(ls "$work"/raw/imagesTr/*_0000.nii.gz | tail -n 1)
 labels="$work/raw/labelsTr/$(basename "$image" _0000.nii.gz).nii.gz"
-npz=$(ls "$work"/a/cache/npz_train/*.npz | head -n 1)
+npz=$(ls "$work"/a/cache/npz_train/*/*.npz | head -n 1)
 for way in slices memory; do
     succeed "$MEDSEG" predict --model "$work/a" --input "$image" --output "$work/$way.nii.gz" --propagate $way --box 2:20,15,40,30,5 --json
     grep -q '"label":2,"slice":5' "$work/stdout" || fail "$(cat "$work/stdout")"

@@ -137,7 +137,7 @@ expect 2 'device "cuda' "$MEDSEG" predict --model "$work/a/model" --input "$imag
 expect 3 'no such file' "$MEDSEG" predict --model "$work/a/model" --input "$work/none.nii.gz" --output "$work/x.nii.gz"
 expect 3 'no model in this folder' "$MEDSEG" predict --model "$work/raw" --input "$image" --output "$work/x.nii.gz"
 expect 3 '' "$MEDSEG" predict --model "$image" --input "$image" --output "$work/x.nii.gz"
-expect 3 'no images in this folder' "$MEDSEG" predict --model "$work/a/model" --input "$work/a/model" --output "$work/x"
+expect 3 'no images in this folder' "$MEDSEG" predict --model "$work/a/model" --input "$work/a/cache/cases" --output "$work/x"
 head -c 3000 "$image" >"$work/cut.nii.gz"
 expect 3 'cut.nii.gz' "$MEDSEG" predict --model "$work/a/model" --input "$work/cut.nii.gz" --output "$work/x.nii.gz"
 head -c 9000 "$work/a/model/best.pth" >"$work/cut.pth"

@@ -178,8 +178,10 @@ TEST_F(Reconstruction, SlicesWithoutWhatIsNeeded) {
     slice.mask[20] = 1;
     EXPECT_THAT(problem(1), testing::HasSubstr("no finite point"));
     // Single pixels without a point are fine.
-    slice.mask[21] = 1;
-    for (std::size_t c = 0; c < 3; ++c) slice.pointmap[c * 64 + 20] = 1, slice.pointmap[c * 64 + 30] = 5;
+    for (std::size_t pixel = 21; pixel < 24; ++pixel) slice.mask[pixel] = 1;
+    for (std::size_t c = 0; c < 3; ++c)
+        for (std::size_t pixel = 20; pixel < 23; ++pixel)
+            slice.pointmap[c * 64 + pixel] = 4 * static_cast<float>(pixel);
     EXPECT_EQ(problem(1), "");
     // With points in the frame's coordinates a mask without points still tells its place in the picture.
     rules.framePoints = true;

@@ -140,14 +140,6 @@ Json parametersOf(const MedsamSettings& settings, const LabelReader& reader) {
     return json;
 }
 
-/// npz_train/CT_Abd, below the folder of one case; the name of the scripts' commands.
-fs::path volumeFolder(const MedsamSettings& settings, bool training) {
-    std::string prefix = medsamPrefix(settings);
-    prefix.pop_back();
-    const char* kind = settings.form == "litemedsam" ? "MedSAM" : "npz";
-    return fs::path(fmt::format("{}_{}", kind, training ? "train" : "test")) / prefix;
-}
-
 std::uint64_t memoryOf(const PipelineCase& item, const MedsamSettings& settings, const LabelReader& reader) {
     const ImageHeader image = readImageHeader(item.inputs.at(0));
     // Image and labels as stored, labels and image as bytes, and what slope and inter make of other modalities.
@@ -170,7 +162,7 @@ CaseSummary writeCase(const PipelineCase& item, const MedsamSettings& settings, 
         return summary;
     }
     const bool training = item.parameters.at("train").get<bool>();
-    const fs::path volumes = folder / volumeFolder(settings, training);
+    const fs::path volumes = folder / medsamVolumeFolder(settings, training);
     createDirectories(volumes);
     writeMedsamNpz(volumes / (item.id + ".npz"), prepared);
     if (settings.npy && training)
@@ -276,6 +268,13 @@ void writeMedsamNpz(const fs::path& path, const MedsamCase& prepared) {
 std::string medsamPrefix(const MedsamSettings& settings) {
     return settings.anatomy.empty() ? settings.modality + "_"
                                     : fmt::format("{}_{}_", settings.modality, settings.anatomy);
+}
+
+fs::path medsamVolumeFolder(const MedsamSettings& settings, bool training) {
+    std::string prefix = medsamPrefix(settings);
+    prefix.pop_back();
+    const char* kind = settings.form == "litemedsam" ? "MedSAM" : "npz";
+    return fs::path(fmt::format("{}_{}", kind, training ? "train" : "test")) / prefix;
 }
 
 std::vector<PipelineCase> medsamCases(const std::vector<ImageLabelPair>& pairs, const MedsamSettings& settings) {

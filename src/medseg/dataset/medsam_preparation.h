@@ -58,6 +58,10 @@ void writeMedsamNpz(const std::filesystem::path& path, const MedsamCase& prepare
 /// MODALITY_ANATOMY_.
 std::string medsamPrefix(const MedsamSettings& settings);
 
+/// Where the npz files lie below the output: npz_train/CT_Abd, npz_test/CT_Abd (LiteMedSAM: MedSAM_train/...), as the
+/// scripts' commands name them.
+std::filesystem::path medsamVolumeFolder(const MedsamSettings& settings, bool training);
+
 /// The pairs as cases named MODALITY_ANATOMY_ID; the first `trainCases` are marked for training.
 std::vector<PipelineCase> medsamCases(const std::vector<ImageLabelPair>& pairs, const MedsamSettings& settings);
 

@@ -41,7 +41,7 @@ torch::Tensor squashed(const PngPixels& picture, std::int64_t size) {
         // Clipped below, to the range of all channels together.
         const Volume<double> resized = resizeVolume(plane, {size, size, 1}, {3, Boundary::Mirror, true, false, 0});
         for (std::int64_t i = 0; i < resized.voxelCount(); ++i) {
-            const double value = std::clamp(resized.data()[i], double{*low}, double{*high});
+            const double value = std::clamp(resized.data()[i], static_cast<double>(*low), static_cast<double>(*high));
             target[i * kColors + c] = static_cast<std::uint8_t>(value);
         }
     }

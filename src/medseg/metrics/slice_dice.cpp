@@ -77,7 +77,7 @@ void writeSliceDice(const std::filesystem::path& folder, const std::vector<CaseS
     createDirectories(folder);
     std::string rows = "case,label,slice,reference_pixels,prediction_pixels,dice\n";
     std::string means = "case";
-    for (const Label& label : labels.labels()) means += "," + quoted(label.name);
+    for (const Label& label : labels.labels()) means.append(",").append(quoted(label.name));
     means += "\n";
     std::map<int, std::pair<double, int>> overall;
     for (const CaseSliceDice& item : cases) {
@@ -87,7 +87,7 @@ void writeSliceDice(const std::filesystem::path& folder, const std::vector<CaseS
         means += quoted(item.name);
         for (const Label& label : labels.labels()) {
             const double mean = meanSliceDice(item.rows, label.id);
-            means += "," + cell(mean);
+            means.append(",").append(cell(mean));
             if (std::isnan(mean)) continue;
             overall[label.id].first += mean;
             ++overall[label.id].second;
@@ -97,7 +97,7 @@ void writeSliceDice(const std::filesystem::path& folder, const std::vector<CaseS
     means += "mean";
     for (const Label& label : labels.labels()) {
         const auto found = overall.find(label.id);
-        means += "," + (found == overall.end() ? "" : cell(found->second.first / found->second.second));
+        means.append(",").append(found == overall.end() ? "" : cell(found->second.first / found->second.second));
     }
     writeTextFile(folder / "per_slice.csv", rows);
     writeTextFile(folder / "per_slice_means.csv", means + "\n");

@@ -136,12 +136,14 @@ Recipe Sam2Stages::trainingRecipe() const {
     for (const Label& label : cases.labels.labels()) recipe.data.structures.push_back(label.name);
     if (splitsBySlice(recipe_.data, cases.cases.size())) return recipe;
     const CaseSplit split = splitCases(idsOf(cases), recipe_.data, recipe_.seed);
-    const std::string prefix = medsamPrefix(preparation());
+    const MedsamSettings settings = preparation();
+    const std::string prefix = medsamPrefix(settings);
+    const fs::path volumes = folders_.cache / medsamVolumeFolder(settings, true);
     // Slices are called as their case with the form's prefix; a case without any label has none.
     const auto withSlices = [&](const std::vector<std::string>& ids) {
         std::vector<std::string> names;
         for (const std::string& id : ids)
-            if (fs::exists(folders_.cache / "npz_train" / (prefix + id + ".npz"))) names.push_back(prefix + id);
+            if (fs::exists(volumes / (prefix + id + ".npz"))) names.push_back(prefix + id);
         return names;
     };
     recipe.data.validationCases = withSlices(split.validation);

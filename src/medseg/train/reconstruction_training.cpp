@@ -1,7 +1,6 @@
 #include "medseg/train/reconstruction_training.h"
 
 #include <fmt/format.h>
-#include <nlohmann/json.hpp>
 
 #include "medseg/base/error.h"
 #include "medseg/base/files.h"
@@ -16,12 +15,6 @@
 
 namespace medseg {
 namespace {
-
-void writeCaseSplit(const fs::path& file, const CaseSplit& split) {
-    const nlohmann::ordered_json json{
-        {"training", split.training}, {"validation", split.validation}, {"test", split.test}};
-    writeTextFile(file, json.dump(2) + "\n");
-}
 
 /// Mean occupancy of every label over the training cases, in the crop frame.
 void writeMeanShapes(const fs::path& file, const Recipe& recipe, const ReconstructionData& data, std::int64_t grid) {

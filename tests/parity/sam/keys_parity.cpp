@@ -58,7 +58,9 @@ TEST(SamKeys, NamedModelsHaveTheOfficialNames) {
         EXPECT_EQ(shapesOf(*network), expected);
         std::int64_t parameters = 0;
         for (const auto& parameter : network->parameters()) parameters += parameter.numel();
-        if (!large) EXPECT_EQ(parameters, count);
+        if (!large) {
+            EXPECT_EQ(parameters, count);
+        }
     }
 }
 

@@ -116,11 +116,13 @@ TEST_F(SamTraining, LossesAndWeightsOfAllSteps) {
         const bool noiseOnly = notes.contains(name) && notes.at(name).value("noise_only", false);
         const bool mixed = name.ends_with("attn.qkv.bias");  // its key part has no gradient
         EXPECT_LE(difference.max().item<double>(), noiseOnly || mixed ? kNoiseOnlyTolerance : kWeightTolerance) << name;
-        if (!noiseOnly && !mixed)
+        if (!noiseOnly && !mixed) {
             EXPECT_LE(difference.gt(kSmallDifference).to(torch::kDouble).mean().item<double>(), kShareAboveSmall)
                 << name;
-        if (name.starts_with("prompt_encoder.") || name.starts_with("mask_decoder.iou_prediction_head."))
+        }
+        if (name.starts_with("prompt_encoder.") || name.starts_with("mask_decoder.iou_prediction_head.")) {
             EXPECT_TRUE(torch::equal(found.at(name), expected)) << name << " does not learn";
+        }
     }
 
     // The optimiser's state in the checkpoint of the same run.

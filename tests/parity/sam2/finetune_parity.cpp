@@ -40,10 +40,11 @@ void checkGradients(const Sam2& model) {
         ASSERT_TRUE(gradient.defined()) << item.key();
         const double norm = expected.at("grad_norm");
         // Either true, or a text that says that the gradient is exactly zero.
-        if (expected.contains("noise_dominated") && expected.at("noise_dominated").is_string())
+        if (expected.contains("noise_dominated") && expected.at("noise_dominated").is_string()) {
             EXPECT_EQ(gradient.norm().item<double>(), 0) << item.key();
-        else if (!expected.contains("noise_dominated"))
+        } else if (!expected.contains("noise_dominated")) {
             EXPECT_NEAR(gradient.norm().item<double>(), norm, 1e-3 * norm + 1e-12) << item.key();
+        }
         if (const TensorRecord* record = findTensor(selected.tensors, item.key())) {
             const torch::Tensor wanted = toTensor(*record);
             expectNear(gradient, wanted, 1e-3 * wanted.abs().max().item<double>() + 1e-9, item.key());

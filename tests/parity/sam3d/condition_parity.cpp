@@ -109,7 +109,7 @@ TEST_F(Sam3dCondition, Preprocessing) {
     settings.targetSize = hyper.at("target_size");
     settings.boxFactor = hyper.at("box_size_factor");
     const auto mask = fixture_->tensor("pre.mask");
-    const PixelBox box = squareAround(mask, settings.boxFactor);
+    const CropRectangle box = squareAround(mask, settings.boxFactor);
     EXPECT_EQ((std::vector<std::int64_t>{box.left, box.top, box.right, box.bottom}),
               hyper.at("bbox").get<std::vector<std::int64_t>>());
     auto prepared = prepareCondition(fixture_->tensor("pre.image"), mask, fixture_->tensor("pre.pointmap"), settings);

@@ -31,7 +31,7 @@ torch::Tensor resizedPoints(const torch::Tensor& points, std::int64_t height, st
 }
 
 /// The box cut out, zeros where it leaves the image.
-torch::Tensor cropped(const torch::Tensor& x, const PixelBox& box) {
+torch::Tensor cropped(const torch::Tensor& x, const CropRectangle& box) {
     const std::int64_t height = x.size(1), width = x.size(2);
     const std::int64_t left = std::clamp<std::int64_t>(box.left, 0, width),
                        top = std::clamp<std::int64_t>(box.top, 0, height);
@@ -42,7 +42,7 @@ torch::Tensor cropped(const torch::Tensor& x, const PixelBox& box) {
 }
 
 /// The whole image in the middle of a square.
-PixelBox squareOf(std::int64_t height, std::int64_t width) {
+CropRectangle squareOf(std::int64_t height, std::int64_t width) {
     const std::int64_t side = std::max(height, width);
     const std::int64_t top = (side - height) / 2, left = (side - width) / 2;
     return {-left, -top, side - left, side - top};
@@ -69,7 +69,7 @@ PointNormalization normalizationOf(const torch::Tensor& pointmap, const torch::T
     return {shift, scale.expand({3}).contiguous()};
 }
 
-PixelBox squareAround(const torch::Tensor& mask, double boxFactor) {
+CropRectangle squareAround(const torch::Tensor& mask, double boxFactor) {
     const auto pixels = torch::nonzero(mask[0] > 0.5);
     if (pixels.size(0) == 0) throw DataError("the mask is empty: there is no object to reconstruct");
     const auto low = std::get<0>(pixels.min(0)), high = std::get<0>(pixels.max(0));
@@ -92,7 +92,7 @@ PreparedCondition prepareCondition(const torch::Tensor& image, const torch::Tens
         throw DataError(
             fmt::format("the mask has {}x{} pixels, the image {}x{}", mask.size(2), mask.size(1), width, height));
     PreparedCondition prepared;
-    const PixelBox crop = squareAround(mask, settings.boxFactor), whole = squareOf(height, width);
+    const CropRectangle crop = squareAround(mask, settings.boxFactor), whole = squareOf(height, width);
     torch::Tensor points = pointmap;
     if (settings.normalizePoints) {
         prepared.normalization = normalizationOf(pointmap, mask);
@@ -100,7 +100,7 @@ PreparedCondition prepareCondition(const torch::Tensor& image, const torch::Tens
                  prepared.normalization.scale.reshape({3, 1, 1});
     }
     ConditionImages& images = prepared.images;
-    const auto nearest = [&](const torch::Tensor& x, const PixelBox& box) {
+    const auto nearest = [&](const torch::Tensor& x, const CropRectangle& box) {
         return resizedNearest(cropped(x, box), size, size);
     };
     images.image() = resizedSmoothly(cropped(image, crop), size);

@@ -41,12 +41,12 @@ struct PointNormalization {
 /// neighbours. Throws DataError when no finite point lies inside the mask or all points coincide.
 PointNormalization normalizationOf(const torch::Tensor& pointmap, const torch::Tensor& mask);
 
-struct PixelBox {
+struct CropRectangle {
     std::int64_t left = 0, top = 0, right = 0, bottom = 0;  ///< right and bottom exclusive; may lie outside the image
 };
 
 /// The square around the mask's box. mask: (1, H, W). Throws DataError when the mask is empty.
-PixelBox squareAround(const torch::Tensor& mask, double boxFactor);
+CropRectangle squareAround(const torch::Tensor& mask, double boxFactor);
 
 struct PreparedCondition {
     ConditionImages images;
