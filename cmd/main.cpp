@@ -114,7 +114,8 @@ int runProgram(int argc, char** argv) {
 }
 
 int report(ExitCode code, const std::string& message) {
-    medseg::logMessage(medseg::LogLevel::Error, oneLine(message));
+    // Without a text: another process of the job reports it.
+    if (!message.empty()) medseg::logMessage(medseg::LogLevel::Error, oneLine(message));
     return static_cast<int>(code);
 }
 

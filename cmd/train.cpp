@@ -2,7 +2,10 @@
 #include <fmt/format.h>
 
 #include "command.h"
+#include "medseg/base/error.h"
+#include "medseg/base/ranks.h"
 #include "medseg/pipeline/pipeline.h"
+#include "medseg/pipeline/rank_training.h"
 
 namespace medseg::cli {
 namespace {
@@ -14,11 +17,16 @@ struct Options {
     bool resume = false;
     std::string resumeFile;  ///< empty: the newest checkpoint
     bool allFolds = false;
+    int processes = 1;
 };
 
 int run(const Options& options) {
     Pipeline pipeline(loadRecipe(options.recipe, options.overrides));
-    pipeline.run({Stage::Generate, Stage::Prepare}, false);
+    const auto rank = rankFromEnvironment();
+    const bool together = rank || options.processes > 1;
+    if (together && options.allFolds) throw UsageError("--all-folds trains in one process: leave out --processes");
+    if (!rank) pipeline.run({Stage::Generate, Stage::Prepare}, false);
+    if (!rank && together) return launchRanks(options.processes);
     pipeline.setTrainingStart(options.restart  ? TrainingStart::Anew
                               : options.resume ? TrainingStart::Continue
                                                : TrainingStart::Automatic);
@@ -27,7 +35,12 @@ int run(const Options& options) {
         fmt::print("{}\n", pipeline.trainAllFolds().file.string());
         return 0;
     }
-    pipeline.run({Stage::Train}, options.restart || options.resume);
+    const bool force = options.restart || options.resume;
+    if (rank)
+        trainAsRank(pipeline, *rank, force);
+    else
+        pipeline.run({Stage::Train}, force);
+    if (rank && rank->rank > 0) return 0;
     fmt::print("{}\n", pipeline.folders().model.string());
     return 0;
 }
@@ -50,6 +63,11 @@ std::function<int()> declare(CLI::App& app) {
         "--all-folds", options->allFolds,
         "Cross-validation: train all data.folds folds, each to OUTPUT/model/fold_N, and write mean and standard "
         "deviation of their Dice to OUTPUT/model/cross_validation.json");
+    app.add_option("--processes", options->processes,
+                   "Train in N processes on this machine, each with its share of the threads and of every batch: "
+                   "train.batch_size is that of one process. Several machines: docs/distributed.md")
+        ->check(CLI::Range(1, 1024))
+        ->type_name("N");
     app.footer(
         "Prepares the training slices first unless they are up to date. Writes to OUTPUT/model (output= in the "
         "recipe):\n"

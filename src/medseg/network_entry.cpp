@@ -5,6 +5,7 @@
 #include <torch/version.h>
 
 #include "medseg/base/error.h"
+#include "medseg/base/logging.h"
 #include "medseg/base/threads.h"
 #include "medseg/infer/explanation.h"
 #include "medseg/infer/prediction.h"
@@ -17,6 +18,7 @@
 #include "medseg/nn/network_module.h"
 #include "medseg/nn/sam/sam_file.h"
 #include "medseg/nn/sam2/model_file.h"
+#include "medseg/train/data_parallel.h"
 #include "medseg/train/quantization.h"
 #include "medseg/train/reconstruction_training.h"
 #include "medseg/train/task_registry.h"
@@ -67,13 +69,32 @@ class TorchNetworkModule : public NetworkModule {
         torch::set_num_threads(threadCount());
     }
 
+    void joinRanks(const RankSettings& settings) override {
+        if (settings.rank > 0) configureLogging(LogLevel::Error);
+        if (torch::cuda::is_available()) {
+            const auto devices = static_cast<int>(torch::cuda::device_count());
+            const auto own = static_cast<c10::DeviceIndex>(settings.localRank % devices);
+            c10::impl::getDeviceGuardImpl(torch::kCUDA)->setDevice({torch::kCUDA, own});  // what "cuda" means
+        }
+        ranks_ = new DataParallel(settings);
+        logInfo("{} processes train together", settings.size);
+    }
+    void releaseOtherRanks() override { ranks_->releaseOthers(); }
+    void waitForFirstRank() override { ranks_->waitForFirst(); }
+
     TrainOutcome train(const TrainRequest& request) override {
         return translatingErrors([&] {
             torch::manual_seed(request.recipe.seed);
-            if (request.recipe.model.kind == "sam3d") return trainReconstruction(request);
-            const std::unique_ptr<TrainingTask> task = makeTrainingTask(request);
-            Trainer trainer(request.recipe.train, *task, request.output);
-            return trainer.run(request.resume, request.resumeFrom);
+            TrainRequest ours = request;
+            if (ranks_ != nullptr) {
+                ours.writes = ranks_->isFirst();
+                ours.resume = ranks_->broadcast(request.resume);
+            }
+            if (request.recipe.model.kind == "sam3d") return trainReconstruction(ours, ranks_);
+            const std::unique_ptr<TrainingTask> task = makeTrainingTask(ours);
+            if (ranks_ != nullptr) task->join(*ranks_);
+            Trainer trainer(ours.recipe.train, *task, ours.output, ranks_);
+            return trainer.run(ours.resume, ours.resumeFrom);
         });
     }
 
@@ -134,6 +155,10 @@ class TorchNetworkModule : public NetworkModule {
             torch::cuda::is_available() ? fmt::format("{} CUDA devices", torch::cuda::device_count()) : "CPU",
             torch::get_num_threads());
     }
+
+  private:
+    /// Never deleted: its threads may wait for a rank that is gone, and end with the process.
+    DataParallel* ranks_ = nullptr;
 };
 
 }  // namespace

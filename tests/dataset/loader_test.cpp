@@ -92,6 +92,40 @@ TEST_F(Loader, NeighboursNeedEverySlice) {
                 testing::HasSubstr("prepare.every_slice=1"));
 }
 
+// What several processes get together is what one gets with the larger batch, augmentation included.
+TEST_F(Loader, ShardsTogetherAreOneLoader) {
+    LoaderSettings whole = augmented(1);
+    whole.batchSize = 6;  // of 14 slices: batches of 6, 6 and 2
+    SliceLoader one(*cache, all, whole);
+    const auto expected = epoch(one, 3);
+    std::vector<std::vector<SliceBatch>> parts;
+    for (int shard = 0; shard < 2; ++shard) {
+        LoaderSettings settings = augmented(2);
+        settings.shard = shard;
+        settings.shards = 2;
+        SliceLoader loader(*cache, all, settings);
+        EXPECT_EQ(loader.batchesPerEpoch(), 3);
+        parts.push_back(epoch(loader, 3));
+    }
+    for (std::size_t b = 0; b < expected.size(); ++b) {
+        std::vector<std::int64_t> slices = parts[0][b].slices;
+        slices.insert(slices.end(), parts[1][b].slices.begin(), parts[1][b].slices.end());
+        EXPECT_EQ(slices, expected[b].slices);
+        std::vector<float> images = parts[0][b].images;
+        images.insert(images.end(), parts[1][b].images.begin(), parts[1][b].images.end());
+        EXPECT_EQ(images, expected[b].images);
+        EXPECT_DOUBLE_EQ(parts[0][b].share + parts[1][b].share, 2);
+    }
+    LoaderSettings uneven;
+    uneven.batchSize = 1;
+    uneven.shards = 4;  // 14 slices: three batches of 4; the last two slices are fewer than the processes
+    SliceLoader loader(*cache, all, uneven);
+    EXPECT_EQ(loader.batchesPerEpoch(), 3);
+    uneven.shards = 15;
+    EXPECT_THAT(messageOf<UsageError>([&] { SliceLoader few(*cache, all, uneven); }),
+                testing::HasSubstr("14 slices are too few for 15 processes"));
+}
+
 TEST_F(Loader, GivesEverySliceOnceWithItsContent) {
     LoaderSettings settings;
     settings.batchSize = 4;

@@ -19,6 +19,7 @@ class OneWeight : public TrainingTask {
   public:
     explicit OneWeight(std::vector<double> dice) : dice_(std::move(dice)) { network_->weight.data().fill_(1); }
 
+    void join(DataParallel&) override {}
     torch::nn::Module& network() override { return *network_; }
     std::int64_t batchesPerEpoch() const override { return 2; }
     void beginEpoch(int epoch, std::int64_t) override { epoch_ = epoch; }
@@ -109,6 +110,7 @@ class LeastSquares : public TrainingTask {
         network_->weight.data().fill_(0.5);
         network_->bias.data().fill_(0);
     }
+    void join(DataParallel&) override {}
     torch::nn::Module& network() override { return *network_; }
     std::int64_t batchesPerEpoch() const override { return 8 / batchSize_; }
     void beginEpoch(int, std::int64_t firstBatch) override { next_ = firstBatch; }

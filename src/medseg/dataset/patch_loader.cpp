@@ -24,21 +24,24 @@ PatchLoader::PatchLoader(const VolumeCache& cache, Plan plan, PatchLoaderSetting
     if (settings_.batchSize < 1 || settings_.workers < 1)
         throw UsageError(fmt::format("batches of {} by {} threads: both must be at least 1", settings_.batchSize,
                                      settings_.workers));
+    if (batchesPerEpoch() == 0)
+        throw UsageError(fmt::format("{} patches are too few for {} processes", patches_, settings_.shards));
 }
 
 std::int64_t PatchLoader::batchesPerEpoch() const {
-    return (patches_ + settings_.batchSize - 1) / settings_.batchSize;
+    return share().batches(patches_);
 }
 
 void PatchLoader::startEpoch(std::uint64_t epoch, std::int64_t firstBatch) {
     queue_.start(firstBatch, batchesPerEpoch(), [this, epoch, places = plan_(epoch)](std::int64_t index) {
-        const auto first = places.begin() + index * settings_.batchSize;
-        const auto left = static_cast<std::int64_t>(places.end() - first);
-        return makeBatch(epoch, index, {first, first + std::min<std::int64_t>(settings_.batchSize, left)});
+        const auto [first, last] = share().places(index, patches_);
+        PatchBatch batch = makeBatch(epoch, first, {places.begin() + first, places.begin() + last});
+        batch.share = share().weight(index, patches_);
+        return batch;
     });
 }
 
-PatchBatch PatchLoader::makeBatch(std::uint64_t epoch, std::int64_t index, std::vector<PatchPlace> places) const {
+PatchBatch PatchLoader::makeBatch(std::uint64_t epoch, std::int64_t firstPlace, std::vector<PatchPlace> places) const {
     const auto voxels = static_cast<std::size_t>(settings_.size[0] * settings_.size[1] * settings_.size[2]);
     const std::size_t count = places.size(), labels = voxels * static_cast<std::size_t>(cache_.layerCount());
     PatchBatch batch;
@@ -53,7 +56,7 @@ PatchBatch PatchLoader::makeBatch(std::uint64_t epoch, std::int64_t index, std::
         batch.labels16.resize(count * labels);
     PatchSample sample;
     for (std::size_t i = 0; i < count; ++i) {
-        const auto number = static_cast<std::uint64_t>(index) * static_cast<std::uint64_t>(settings_.batchSize) + i;
+        const auto number = static_cast<std::uint64_t>(firstPlace) + i;
         Random random(settings_.seed, kChangeStream + (epoch << 24) * 1000003ULL + number);
         readTrainingPatch(cache_, places[i], settings_.size, settings_.augmentation, random, sample);
         std::copy(sample.image.begin(), sample.image.end(), batch.images.data() + i * voxels);

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "medseg/dataset/batch_queue.h"
+#include "medseg/dataset/batch_share.h"
 #include "medseg/dataset/patch_sampler.h"
 #include "medseg/recipe/settings.h"
 
@@ -21,13 +22,15 @@ struct PatchBatch {
     std::vector<std::uint8_t> labels8;    ///< (N, layers, z, y, x), 0..n; used up to 255 labels
     std::vector<std::uint16_t> labels16;  ///< the same above 255 labels, else empty
     std::vector<PatchPlace> places;
+    double share = 1;  ///< patches by the mean over shards
 };
 
 struct PatchLoaderSettings {
     Index3 size{96, 96, 96};  ///< voxels along x, y, z
     int batchSize = 2;
-    int workers = 1;   ///< threads
-    int prefetch = 4;  ///< finished batches that may wait, at least 1
+    int workers = 1;            ///< threads
+    int prefetch = 4;           ///< finished batches that may wait, at least 1
+    int shard = 0, shards = 1;  ///< see BatchShare
     std::uint64_t seed = 1;
     AugmentationSettings augmentation;  ///< nothing changes unless enabled
 };
@@ -53,7 +56,8 @@ class PatchLoader {
     double waitedSeconds() const { return queue_.waitedSeconds(); }
 
   private:
-    PatchBatch makeBatch(std::uint64_t epoch, std::int64_t index, std::vector<PatchPlace> places) const;
+    PatchBatch makeBatch(std::uint64_t epoch, std::int64_t firstPlace, std::vector<PatchPlace> places) const;
+    BatchShare share() const { return {settings_.shard, settings_.shards, settings_.batchSize}; }
 
     const VolumeCache& cache_;
     Plan plan_;

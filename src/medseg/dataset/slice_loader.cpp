@@ -49,12 +49,15 @@ SliceLoader::SliceLoader(const SliceCache& cache, std::vector<std::int64_t> slic
             throw UsageError(fmt::format("{} weights for {} slices: give one for each, not negative", weights.size(),
                                          slices_.size()));
     }
+    if (settings_.shards < 1 || settings_.shard < 0 || settings_.shard >= settings_.shards)
+        throw UsageError(fmt::format("shard {} of {} does not exist", settings_.shard, settings_.shards));
+    if (batchesPerEpoch() == 0)
+        throw UsageError(fmt::format("{} slices are too few for {} processes", slices_.size(), settings_.shards));
     if (settings_.neighbours > 0) requireAllSlices(cache_);
 }
 
 std::int64_t SliceLoader::batchesPerEpoch() const {
-    const auto count = static_cast<std::int64_t>(slices_.size()), size = static_cast<std::int64_t>(settings_.batchSize);
-    return settings_.dropLast && count >= size ? count / size : (count + size - 1) / size;
+    return share().batches(static_cast<std::int64_t>(slices_.size()), settings_.dropLast);
 }
 
 std::vector<std::int64_t> SliceLoader::epochOrder(std::uint64_t epoch) const {
@@ -67,10 +70,11 @@ std::vector<std::int64_t> SliceLoader::epochOrder(std::uint64_t epoch) const {
 
 void SliceLoader::startEpoch(std::uint64_t epoch, std::int64_t firstBatch) {
     queue_.start(firstBatch, batchesPerEpoch(), [this, epoch, order = epochOrder(epoch)](std::int64_t index) {
-        const std::int64_t first = index * settings_.batchSize;
-        const std::int64_t last =
-            std::min<std::int64_t>(first + settings_.batchSize, static_cast<std::int64_t>(order.size()));
-        return makeBatch(epoch, index, {order.begin() + first, order.begin() + last});
+        const auto count = static_cast<std::int64_t>(order.size());
+        const auto [first, last] = share().places(index, count);
+        SliceBatch batch = makeBatch(epoch, first, {order.begin() + first, order.begin() + last});
+        batch.share = share().weight(index, count);
+        return batch;
     });
 }
 
@@ -90,7 +94,7 @@ void SliceLoader::copySample(std::int64_t slice, std::size_t place, SliceBatch& 
     }
 }
 
-SliceBatch SliceLoader::makeBatch(std::uint64_t epoch, std::int64_t index,
+SliceBatch SliceLoader::makeBatch(std::uint64_t epoch, std::int64_t firstPlace,
                                   const std::vector<std::int64_t>& members) const {
     const SliceFormat& format = cache_.format();
     SliceBatch batch{.count = static_cast<std::int64_t>(members.size()),
@@ -117,7 +121,7 @@ SliceBatch SliceLoader::makeBatch(std::uint64_t epoch, std::int64_t index,
             continue;
         }
         loadSample(cache_, members[i], settings_.neighbours, sample);
-        const auto place = static_cast<std::uint64_t>(index) * static_cast<std::uint64_t>(settings_.batchSize) + i;
+        const auto place = static_cast<std::uint64_t>(firstPlace) + i;
         Random random(settings_.seed, kSampleStream + (epoch << 24) * 1000003ULL + place);
         settings_.change(sample, random);
         std::copy(sample.image.begin(), sample.image.end(), batch.images.data() + i * imageValues);

@@ -9,6 +9,7 @@
 #include "medseg/base/random.h"
 #include "medseg/dataset/augmentation.h"
 #include "medseg/dataset/batch_queue.h"
+#include "medseg/dataset/batch_share.h"
 #include "medseg/dataset/slice_cache.h"
 
 namespace medseg {
@@ -22,6 +23,7 @@ struct SliceBatch {
     std::vector<std::uint8_t> labels8;    ///< (N, layers, height, width), 0..n; used up to 255 labels
     std::vector<std::uint16_t> labels16;  ///< the same above 255 labels, else empty
     std::vector<std::int64_t> slices;     ///< numbers in the SliceCache
+    double share = 1;                     ///< slices by the mean over shards
 };
 
 struct LoaderSettings {
@@ -30,7 +32,8 @@ struct LoaderSettings {
     int workers = 1;     ///< threads
     int prefetch = 4;    ///< finished batches that may wait, at least 1
     bool shuffle = true;
-    bool dropLast = false;  ///< leave out a last batch that is not full
+    bool dropLast = false;      ///< leave out a last batch that is not full
+    int shard = 0, shards = 1;  ///< see BatchShare
     std::uint64_t seed = 1;
     std::vector<double> weights;  ///< chance of each slice of the list, any scale; empty: each slice once an epoch
     /// Changes one sample; `random` is the sample's own stream, from (seed, epoch, place in the epoch).
@@ -40,7 +43,8 @@ struct LoaderSettings {
 /// Iterates over a list of slices, epoch by epoch:
 ///     loader.startEpoch(3);
 ///     while (auto batch = loader.next()) ...
-/// The order and the content of the batches depend on seed and epoch only, not on the number of workers.
+/// The order and the content of the batches depend on seed and epoch only, not on the number of workers; those of all
+/// shards together are the batches of one process with the larger batch size.
 class SliceLoader {
   public:
     /// `slices` are numbers of the cache, which must outlive the loader. Throws UsageError when there are none, or the
@@ -60,7 +64,8 @@ class SliceLoader {
     double idleShare() const { return queue_.idleShare(); }
 
   private:
-    SliceBatch makeBatch(std::uint64_t epoch, std::int64_t index, const std::vector<std::int64_t>& order) const;
+    SliceBatch makeBatch(std::uint64_t epoch, std::int64_t firstPlace, const std::vector<std::int64_t>& members) const;
+    BatchShare share() const { return {settings_.shard, settings_.shards, settings_.batchSize}; }
     void copySample(std::int64_t slice, std::size_t place, SliceBatch& batch) const;
     std::vector<std::int64_t> epochOrder(std::uint64_t epoch) const;
 

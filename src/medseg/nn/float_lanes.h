@@ -18,6 +18,7 @@ namespace medseg {
 struct FloatLanes {
     static constexpr int kCount = 16;
     static constexpr int kRegisters = 32;
+    static constexpr bool kTransposes = true;
     __m512 value;
 
     static FloatLanes of(float x) { return {_mm512_set1_ps(x)}; }
@@ -54,11 +55,34 @@ struct FloatLanes {
         return _mm_cvtss_f32(_mm_max_ss(quarter, _mm_movehdup_ps(quarter)));
     }
 
+    /// Element c of row r becomes element r of row c.
+    [[gnu::always_inline]] static void transpose(FloatLanes (&rows)[kCount]) {
+        // Interleaving row i with row i + 8 moves one bit of the row's number into the column's; four times move all.
+#pragma GCC unroll 4
+        for (int round = 0; round < 4; ++round) {
+            FloatLanes next[kCount];
+#pragma GCC unroll 8
+            for (int i = 0; i < 8; ++i) {
+                const __m512 a = rows[i].value, b = rows[i + 8].value;
+                next[2 * i].value =
+                    __builtin_shufflevector(a, b, 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23);
+                next[2 * i + 1].value =
+                    __builtin_shufflevector(a, b, 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31);
+            }
+#pragma GCC unroll 16
+            for (int i = 0; i < kCount; ++i) rows[i] = next[i];
+        }
+    }
+
   private:
     // With a mask: GCC 12 warns of the undefined operand in its own unmasked forms. The instructions are the same.
     static constexpr __mmask16 kAll = 0xFFFF;
-    __m256 lower() const { return __builtin_shufflevector(value, value, 0, 1, 2, 3, 4, 5, 6, 7); }
-    __m256 upper() const { return __builtin_shufflevector(value, value, 8, 9, 10, 11, 12, 13, 14, 15); }
+    __m256 lower() const {
+        return __builtin_shufflevector(value, value, 0, 1, 2, 3, 4, 5, 6, 7);
+    }
+    __m256 upper() const {
+        return __builtin_shufflevector(value, value, 8, 9, 10, 11, 12, 13, 14, 15);
+    }
 };
 
 #elif defined(__AVX2__) && defined(__FMA__)
@@ -66,6 +90,7 @@ struct FloatLanes {
 struct FloatLanes {
     static constexpr int kCount = 8;
     static constexpr int kRegisters = 16;
+    static constexpr bool kTransposes = false;  ///< no transpose(): element by element is as fast
     __m256 value;
 
     static FloatLanes of(float x) { return {_mm256_set1_ps(x)}; }
@@ -105,6 +130,7 @@ struct FloatLanes {
 struct FloatLanes {
     static constexpr int kCount = 4;
     static constexpr int kRegisters = 16;
+    static constexpr bool kTransposes = false;  ///< no transpose(): element by element is as fast
     float value[kCount];
 
     static FloatLanes of(float x) { return {{x, x, x, x}}; }

@@ -11,6 +11,7 @@
 #include <string>
 #include <vector>
 
+#include "medseg/base/ranks.h"
 #include "medseg/dataset/prompts.h"
 #include "medseg/dataset/slice_plan.h"
 #include "medseg/imaging/label_cleanup.h"
@@ -26,6 +27,7 @@ struct TrainRequest {
     std::filesystem::path output;  ///< model folder: label_map.json, latest, best, checkpoint_epochX, training_history
     bool resume = false;           ///< continue from output/latest.pth when it exists
     std::filesystem::path resumeFrom{};  ///< continue from this checkpoint instead
+    bool writes = true;                  ///< false in all processes of a job but the first
 };
 
 struct TrainOutcome {
@@ -252,6 +254,12 @@ class NetworkModule {
   public:
     virtual ~NetworkModule() = default;
 
+    /// This process is one of a job: meets the others. Afterwards train() shares the work with them, and only the first
+    /// of them writes files and progress. Throws WorkError when they do not come.
+    virtual void joinRanks(const RankSettings& settings) = 0;
+    /// After joinRanks(): the first process, when it has prepared what the others wait for; the others.
+    virtual void releaseOtherRanks() = 0;
+    virtual void waitForFirstRank() = 0;
     /// Trains as the recipe says. Throws InterruptedError after Ctrl-C, with the state saved for `resume`.
     virtual TrainOutcome train(const TrainRequest& request) = 0;
     /// `models`: model folders (their best.pth, else latest.pth) or .pth files that medseg wrote; several vote with

@@ -28,6 +28,28 @@ constexpr std::ptrdiff_t packedSize(std::ptrdiff_t depth, std::ptrdiff_t columns
     return depth * roundUp(columns, kPanelColumns);
 }
 
+/// Columns [0, 16 n) of a panel whose source has its depth side by side: whole squares are transposed in registers.
+/// Returns the depth that is done.
+template <typename Lanes = FloatLanes>
+std::ptrdiff_t packSquares(const float* panel, std::ptrdiff_t columnStep, std::ptrdiff_t depth, std::ptrdiff_t columns,
+                           float* target) {
+    if constexpr (Lanes::kTransposes) {
+        constexpr int side = Lanes::kCount;
+        const std::ptrdiff_t done = depth / side * side;
+        for (std::ptrdiff_t k = 0; k < done; k += side)
+            for (std::ptrdiff_t c = 0; c < columns; c += side) {
+                Lanes square[side];
+#pragma GCC unroll 16
+                for (int i = 0; i < side; ++i) square[i] = Lanes::load(panel + (c + i) * columnStep + k);
+                Lanes::transpose(square);
+#pragma GCC unroll 16
+                for (int i = 0; i < side; ++i) square[i].store(target + (k + i) * kPanelColumns + c);
+            }
+        return done;
+    }
+    return 0;
+}
+
 /// Packs B for tileProduct(): element (k, c) of `depth` x `columns` is source[k * depthStep + c * columnStep]. Missing
 /// columns of the last panel become zero.
 inline void packPanels(const float* source, std::ptrdiff_t depthStep, std::ptrdiff_t columnStep, std::ptrdiff_t depth,
@@ -35,7 +57,10 @@ inline void packPanels(const float* source, std::ptrdiff_t depthStep, std::ptrdi
     for (std::ptrdiff_t first = 0; first < columns; first += kPanelColumns) {
         const std::ptrdiff_t count = std::min<std::ptrdiff_t>(kPanelColumns, columns - first);
         const float* panel = source + first * columnStep;
-        for (std::ptrdiff_t k = 0; k < depth; ++k, target += kPanelColumns) {
+        std::ptrdiff_t done = 0;
+        if (depthStep == 1 && count == kPanelColumns) done = packSquares(panel, columnStep, depth, count, target);
+        target += done * kPanelColumns;
+        for (std::ptrdiff_t k = done; k < depth; ++k, target += kPanelColumns) {
             for (std::ptrdiff_t c = 0; c < count; ++c) target[c] = panel[k * depthStep + c * columnStep];
             std::fill(target + count, target + kPanelColumns, 0.0F);
         }

@@ -197,24 +197,35 @@ void Pipeline::prepare() {
 }
 
 void Pipeline::train() {
-    if (isSam2()) {
-        trainInto(Sam2Stages(recipe_, folders_).trainingRecipe(), folders_.model, fingerprint(Stage::Train));
-        return;
-    }
+    trainInto(trainingRecipe(), folders_.model, fingerprint(Stage::Train));
+}
+
+void Pipeline::joinTraining(bool force) {
+    if (!force && isUpToDate(Stage::Train)) return;
+    loadNetworkModule().train(trainRequest(trainingRecipe(), folders_.model));
+}
+
+Recipe Pipeline::trainingRecipe() const {
+    if (isSam2()) return Sam2Stages(recipe_, folders_).trainingRecipe();
     if (recipe_.model.kind == "sam3d" && !reconstructs(recipe_))
         throw UsageError("model.kind sam3d trains on prepare.form: sam3d");
     if (!isSam() && recipe_.prepare.form != "slices" && !reconstructs(recipe_))
         throw UsageError(
             fmt::format("prepare.form {}: the U-Net trains on prepare.form: slices", recipe_.prepare.form));
-    trainInto(recipe_, folders_.model, fingerprint(Stage::Train));
+    return recipe_;
 }
 
-TrainOutcome Pipeline::trainInto(const Recipe& recipe, const fs::path& model, const std::string& fingerprint) {
+TrainRequest Pipeline::trainRequest(const Recipe& recipe, const fs::path& model) const {
     TrainRequest request;
     request.recipe = recipe;
     request.cache = isSam() ? promptSliceFolder(recipe, folders_.cache) : folders_.cache;
     request.output = model;
     request.resumeFrom = resumeFile_;
+    return request;
+}
+
+TrainOutcome Pipeline::trainInto(const Recipe& recipe, const fs::path& model, const std::string& fingerprint) {
+    TrainRequest request = trainRequest(recipe, model);
     // A latest.pth of the same fingerprint is a run that was cut off; of another one, the beginning of something else.
     const fs::path mark = model / "fingerprint.txt";
     const bool sameRecipe = fs::exists(mark) && readTextFile(mark) == fingerprint;

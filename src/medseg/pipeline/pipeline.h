@@ -68,6 +68,10 @@ class Pipeline {
     /// more folds than cases.
     CrossValidation trainAllFolds();
 
+    /// The train stage in a process of a job that is not the first: takes part in the training that the first one's
+    /// run() does, and writes nothing. `force` as there.
+    void joinTraining(bool force);
+
     void setTrainingStart(TrainingStart start) { trainingStart_ = start; }
     /// Training continues from this checkpoint instead of the newest one of the model folder.
     void setResumeFile(const std::filesystem::path& file) { resumeFile_ = file; }
@@ -80,6 +84,9 @@ class Pipeline {
     void generate();
     void prepare();
     void train();
+    /// The recipe as the family of its network trains with it. Throws UsageError where it cannot.
+    Recipe trainingRecipe() const;
+    TrainRequest trainRequest(const Recipe& recipe, const std::filesystem::path& model) const;
     TrainOutcome trainInto(const Recipe& recipe, const std::filesystem::path& model, const std::string& fingerprint);
     void predict();
     void evaluate();

@@ -50,15 +50,23 @@ PatchData::PatchData(const TrainRequest& request)
     std::copy(recipe_.model.patchSize.begin(), recipe_.model.patchSize.end(), patch_.begin());
     trainCases_ = indexesOf(cache_, split_.training);
     validationCases_ = indexesOf(cache_, split_.validation);
+    openLoaders(0, 1);
+}
+
+void PatchData::openLoaders(int shard, int shards) {
     PatchLoaderSettings settings = loaderSettings();
     settings.augmentation = recipe_.augmentation;
+    settings.shard = shard;
+    settings.shards = shards;
     const PatchSampling sampling{patch_, recipe_.train.patchesPerCase, recipe_.train.foreground, recipe_.seed};
     trainLoader_ = std::make_unique<PatchLoader>(
         cache_, [this, sampling](std::uint64_t epoch) { return drawPatches(cache_, trainCases_, sampling, epoch); },
         settings);
-    if (validationCases_.empty()) return;
-    validationLoader_ = std::make_unique<PatchLoader>(
-        cache_, [this](std::uint64_t) { return tilePatches(cache_, validationCases_, patch_); }, loaderSettings());
+    const auto validated = BatchShare{shard, shards}.partOf(tilePatches(cache_, validationCases_, patch_));
+    validationLoader_.reset();
+    if (!validated.empty())
+        validationLoader_ = std::make_unique<PatchLoader>(
+            cache_, [validated](std::uint64_t) { return validated; }, loaderSettings());
 }
 
 PatchLoaderSettings PatchData::loaderSettings() const {
@@ -114,7 +122,7 @@ SegmentationBatch PatchData::toTensors(PatchBatch batch) const {
             torch::from_blob(
                 labels, {memory->count, memory->layers, size[2], size[1], size[0]}, [memory](void*) {},
                 wide ? torch::kInt16 : torch::kUInt8),
-            memory->count};
+            memory->count, memory->share};
 }
 
 SegmentationBatch PatchData::nextTraining() {
@@ -123,8 +131,12 @@ SegmentationBatch PatchData::nextTraining() {
     return toTensors(std::move(*batch));
 }
 
+void PatchData::startValidation() {
+    if (validationLoader_) validationLoader_->startEpoch(0);
+}
+
 std::optional<SegmentationBatch> PatchData::nextValidation() {
-    auto batch = validationLoader_->next();
+    auto batch = validationLoader_ ? validationLoader_->next() : std::nullopt;
     if (!batch) return std::nullopt;
     return toTensors(std::move(*batch));
 }

@@ -26,13 +26,15 @@ class PatchData : public SegmentationData {
     void requireDivisible(int divisor) const override;
     void writeSplit(const std::filesystem::path& file) const override;
 
+    void share(int shard, int shards) override { openLoaders(shard, shards); }
+
     std::int64_t batchesPerEpoch() const override { return trainLoader_->batchesPerEpoch(); }
     void startEpoch(std::uint64_t epoch, std::int64_t firstBatch) override;
     SegmentationBatch nextTraining() override;
     double waitedSeconds() const override { return trainLoader_->waitedSeconds(); }
 
-    bool hasValidation() const override { return validationLoader_ != nullptr; }
-    void startValidation() override { validationLoader_->startEpoch(0); }
+    bool hasValidation() const override { return !validationCases_.empty(); }
+    void startValidation() override;
     std::optional<SegmentationBatch> nextValidation() override;
 
     void drawSamples(const Predictor& predict, const std::filesystem::path& file) override;
@@ -40,13 +42,15 @@ class PatchData : public SegmentationData {
   private:
     SegmentationBatch toTensors(PatchBatch batch) const;
     PatchLoaderSettings loaderSettings() const;
+    void openLoaders(int shard, int shards);
 
     Recipe recipe_;
     VolumeCache cache_;
     CaseSplit split_;
     Index3 patch_{};
     std::vector<std::int64_t> trainCases_, validationCases_;
-    std::unique_ptr<PatchLoader> trainLoader_, validationLoader_;
+    std::unique_ptr<PatchLoader> trainLoader_;
+    std::unique_ptr<PatchLoader> validationLoader_;  ///< none where no patch is left to validate
 };
 
 }  // namespace medseg

@@ -21,6 +21,7 @@
 #include "medseg/train/mixed_precision.h"
 #include "medseg/train/promptable_loss.h"
 #include "medseg/train/promptable_step.h"
+#include "medseg/train/rank_overlap.h"
 
 namespace medseg {
 namespace {
@@ -53,15 +54,25 @@ PromptableTask::PromptableTask(const TrainRequest& request)
     if (auto* vit = dynamic_cast<VitImageEncoderImpl*>(network_->imageEncoder.get()))
         vit->recomputeActivations(recipe_.sam.recomputeActivations);
     network_->to(device_);
+    share_.batchSize = recipe_.train.batchSize;
 
-    createDirectories(request.output);
+    if (request.writes) createDirectories(request.output);
     if (!encoderLearns() && recipe_.sam.cacheEmbeddings)
         embeddings_ = std::make_unique<EmbeddingStore>(
             request.output / "embeddings",
             fmt::format("{} {}\n", weightsHash(*network_->imageEncoder), fs::absolute(folder_.folder()).string()));
+    if (!request.writes) return;
     writePromptSplit(request.output / "split.json", split_, folder_);
     writeTextFile(request.output / "recipe.yaml", recipeToYaml(recipe_));
     if (!split_.validation.empty()) writeBoxBaseline(request.output / "validation_boxes.json");
+}
+
+void PromptableTask::join(DataParallel& ranks) {
+    ranks_ = &ranks;
+    share_.shard = ranks.rank();
+    share_.shards = ranks.size();
+    if (batchesPerEpoch() == 0)
+        throw UsageError(fmt::format("{} slices are too few for {} processes", split_.training.size(), ranks.size()));
 }
 
 LoraSettings PromptableTask::loraSettings() const {
@@ -105,8 +116,7 @@ void PromptableTask::writeBoxBaseline(const fs::path& file) const {
 }
 
 std::int64_t PromptableTask::batchesPerEpoch() const {
-    const auto slices = static_cast<std::int64_t>(split_.training.size());
-    return (slices + recipe_.train.batchSize - 1) / recipe_.train.batchSize;
+    return share_.batches(static_cast<std::int64_t>(split_.training.size()));
 }
 
 void PromptableTask::beginEpoch(int epoch, std::int64_t firstBatch) {
@@ -128,15 +138,14 @@ PromptableTask::Batch PromptableTask::takeBatch() {
     if (!reading_.valid()) throw WorkError("the slices ended before the epoch did");
     const auto start = std::chrono::steady_clock::now();
     Batch batch = reading_.get();
+    batchShare_ = share_.weight(nextBatch_, static_cast<std::int64_t>(order_.size()));
     waited_ += std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
     startReading(nextBatch_ + 1);
     return batch;
 }
 
 PromptableTask::Batch PromptableTask::readBatch(std::int64_t batch) const {
-    const std::int64_t first = batch * recipe_.train.batchSize;
-    const std::int64_t end =
-        std::min<std::int64_t>(first + recipe_.train.batchSize, static_cast<std::int64_t>(order_.size()));
+    const auto [first, end] = share_.places(batch, static_cast<std::int64_t>(order_.size()));
     Batch samples;
     for (std::int64_t position = first; position < end; ++position) samples.push_back(readSample(position));
     return samples;
@@ -241,9 +250,8 @@ ValidationResult PromptableTask::validate() {
     const double nan = std::numeric_limits<double>::quiet_NaN();
     if (split_.validation.empty()) return {nan, nan};
     LabelOverlap overlap;
-    double lossSum = 0;
-    std::int64_t prompts = 0;
-    for (const std::size_t slice : split_.validation) {
+    double lossSum = 0, prompts = 0;
+    for (const std::size_t slice : share_.partOf(split_.validation)) {
         const std::vector<PromptTarget> targets = allTargets(slice);
         std::vector<const PromptTarget*> all;
         for (const PromptTarget& target : targets) all.push_back(&target);
@@ -251,7 +259,7 @@ ValidationResult PromptableTask::validate() {
         const torch::Tensor logits = logitsOfSlice(slice, targets);
         const auto count = static_cast<std::int64_t>(targets.size());
         lossSum += promptableLoss(logits, masks).total().item<double>() * static_cast<double>(count);
-        prompts += count;
+        prompts += static_cast<double>(count);
         const torch::Tensor inside = logits.gt(0);
         const torch::Tensor wanted = masks.gt(0);
         for (std::int64_t i = 0; i < count; ++i) {
@@ -262,7 +270,12 @@ ValidationResult PromptableTask::validate() {
             overlap.add(targets[static_cast<std::size_t>(i)].label, counts);
         }
     }
-    return {lossSum / static_cast<double>(prompts), overlap.meanDice()};
+    if (ranks_ != nullptr) {
+        overlap = sumOverRanks(overlap, *ranks_);
+        lossSum = ranks_->sum(lossSum);
+        prompts = ranks_->sum(prompts);
+    }
+    return {lossSum / prompts, overlap.meanDice()};
 }
 
 void PromptableTask::drawSamples(const fs::path& file) {

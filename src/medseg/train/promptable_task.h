@@ -5,6 +5,7 @@
 #include <memory>
 #include <vector>
 
+#include "medseg/dataset/batch_share.h"
 #include "medseg/dataset/prompt_slices.h"
 #include "medseg/io/lora_checkpoint.h"
 #include "medseg/nn/network_module.h"
@@ -24,10 +25,12 @@ class PromptableTask : public TrainingTask {
     /// request.output. Throws DataError, UsageError.
     explicit PromptableTask(const TrainRequest& request);
 
+    void join(DataParallel& ranks) override;
     torch::nn::Module& network() override { return *network_; }
     std::int64_t batchesPerEpoch() const override;
     void beginEpoch(int epoch, std::int64_t firstBatch) override;
     torch::Tensor nextLoss() override;
+    double batchShare() const override { return batchShare_; }
     ValidationResult validate() override;
     double waitedSeconds() const override { return waited_; }
     PickleValue description() const override;
@@ -73,6 +76,9 @@ class PromptableTask : public TrainingTask {
     int epoch_ = 0;
     std::int64_t nextBatch_ = 0;
     std::future<Batch> reading_;
+    DataParallel* ranks_ = nullptr;
+    BatchShare share_;
+    double batchShare_ = 1;
     double waited_ = 0;
 };
 

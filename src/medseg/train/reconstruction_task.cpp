@@ -21,9 +21,10 @@ constexpr std::uint64_t kOrderStream = 1, kBatchStream = 2;
 constexpr std::uint64_t kValidationSeed = 20260101;
 constexpr std::int64_t kMegabyte = 1 << 20;
 
-/// Seeds torch's generator from everything that a batch may depend on.
-void seedBatch(std::uint64_t seed, int epoch, std::int64_t batch) {
-    Random random(seed, kBatchStream + (static_cast<std::uint64_t>(epoch) << 32) + static_cast<std::uint64_t>(batch));
+/// Seeds torch's generator from everything that a batch may depend on: noise is each process's own.
+void seedBatch(std::uint64_t seed, int epoch, std::int64_t batch, int rank) {
+    Random random(seed, kBatchStream + (static_cast<std::uint64_t>(epoch) << 32) + static_cast<std::uint64_t>(batch) +
+                            (static_cast<std::uint64_t>(rank) << 56));
     torch::manual_seed(random.next());
 }
 
@@ -47,6 +48,7 @@ ReconstructionTask::ReconstructionTask(const TrainRequest& request, Sam3dNetwork
       tokens_(recipe_.sam3d.cacheMegabytes * kMegabyte),
       validation_(spread(data_.validation, static_cast<std::size_t>(recipe_.sam3d.validationSamples))) {
     rules_.framePoints = usesFramePoints(recipe_);
+    share_.batchSize = recipe_.train.batchSize;
     setTrainable(*network_, false);
     if (recipe_.lora.enabled) {
         attachLora(*network_, loraSettingsFrom(recipe_.lora));
@@ -56,11 +58,18 @@ ReconstructionTask::ReconstructionTask(const TrainRequest& request, Sam3dNetwork
     if (trainsEmbedder_) setTrainable(*network_->embedder, true);
 }
 
+void ReconstructionTask::join(DataParallel& ranks) {
+    ranks_ = &ranks;
+    share_.shard = ranks.rank();
+    share_.shards = ranks.size();
+    if (batchesPerEpoch() == 0)
+        throw UsageError(fmt::format("{} samples are too few for {} processes", data_.training.size(), ranks.size()));
+}
+
 std::int64_t ReconstructionTask::batchesPerEpoch() const {
     const auto all = static_cast<std::int64_t>(data_.training.size());
-    const std::int64_t samples =
-        recipe_.sam3d.samplesPerEpoch > 0 ? std::min<std::int64_t>(all, recipe_.sam3d.samplesPerEpoch) : all;
-    return (samples + recipe_.train.batchSize - 1) / recipe_.train.batchSize;
+    return share_.batches(recipe_.sam3d.samplesPerEpoch > 0 ? std::min<std::int64_t>(all, recipe_.sam3d.samplesPerEpoch)
+                                                            : all);
 }
 
 void ReconstructionTask::beginEpoch(int epoch, std::int64_t firstBatch) {
@@ -196,14 +205,13 @@ torch::Tensor ReconstructionTask::lossOf(const Batch& batch, bool training) {
 
 torch::Tensor ReconstructionTask::nextLoss() {
     const auto start = std::chrono::steady_clock::now();
-    const auto first = static_cast<std::size_t>(batch_ * recipe_.train.batchSize);
-    const std::size_t last = std::min(order_.size(), first + static_cast<std::size_t>(recipe_.train.batchSize));
-    if (first >= last) throw WorkError("the samples ended before the epoch did");
-    const Batch batch =
-        load({order_.begin() + static_cast<std::ptrdiff_t>(first), order_.begin() + static_cast<std::ptrdiff_t>(last)},
-             wantsDecoded());
+    if (batch_ >= batchesPerEpoch()) throw WorkError("the samples ended before the epoch did");
+    const auto samples = static_cast<std::int64_t>(order_.size());
+    const auto [first, last] = share_.places(batch_, samples);
+    batchShare_ = share_.weight(batch_, samples);
+    const Batch batch = load({order_.begin() + first, order_.begin() + last}, wantsDecoded());
     waited_ += std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-    seedBatch(recipe_.seed, epoch_, batch_);
+    seedBatch(recipe_.seed, epoch_, batch_, share_.shard);
     ++batch_;
     return lossOf(batch, true);
 }
@@ -213,8 +221,8 @@ ValidationResult ReconstructionTask::validate() {
     if (validation_.empty()) return {nan, nan};
     FlowSampling sampling = FlowSampling::distilled();
     if (!recipe_.sampling.distilled)
-        sampling = {recipe_.sampling.steps, recipe_.sampling.rescale, recipe_.sampling.guidance, recipe_.sampling.guidanceInterval,
-                    false};
+        sampling = {recipe_.sampling.steps, recipe_.sampling.rescale, recipe_.sampling.guidance,
+                    recipe_.sampling.guidanceInterval, false};
     double lossSum = 0;
     std::map<int, std::vector<double>> dice;  // of each label
     torch::manual_seed(kValidationSeed);
@@ -238,7 +246,11 @@ ValidationResult ReconstructionTask::validate() {
     double sum = 0;
     for (const auto& [label, values] : dice)
         sum += std::accumulate(values.begin(), values.end(), 0.0) / static_cast<double>(values.size());
-    return {lossSum / static_cast<double>(validation_.size()), sum / static_cast<double>(dice.size())};
+    ValidationResult result{lossSum / static_cast<double>(validation_.size()), sum / static_cast<double>(dice.size())};
+    // All ranks measured the same; the mean makes sure that they also decide the same.
+    if (ranks_ != nullptr)
+        result = {ranks_->sum(result.loss) / ranks_->size(), ranks_->sum(result.dice) / ranks_->size()};
+    return result;
 }
 
 PickleValue ReconstructionTask::description() const {

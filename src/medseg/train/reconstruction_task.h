@@ -5,6 +5,7 @@
 #include <memory>
 #include <vector>
 
+#include "medseg/dataset/batch_share.h"
 #include "medseg/nn/network_module.h"
 #include "medseg/nn/sam3d/condition_cache.h"
 #include "medseg/nn/sam3d/flow_loss.h"
@@ -22,10 +23,12 @@ class ReconstructionTask : public TrainingTask {
     /// `network` must have its autoencoder trained or loaded; with lora.enabled all of its weights.
     ReconstructionTask(const TrainRequest& request, Sam3dNetwork network, ReconstructionData data);
 
+    void join(DataParallel& ranks) override;
     torch::nn::Module& network() override { return *network_; }
     std::int64_t batchesPerEpoch() const override;
     void beginEpoch(int epoch, std::int64_t firstBatch) override;
     torch::Tensor nextLoss() override;
+    double batchShare() const override { return batchShare_; }
     /// Loss on validation objects, and mean Dice of their reconstructions over labels.
     ValidationResult validate() override;
     double waitedSeconds() const override { return waited_; }
@@ -65,6 +68,9 @@ class ReconstructionTask : public TrainingTask {
     int epoch_ = 0;
     std::int64_t batch_ = 0;
     double waited_ = 0;
+    DataParallel* ranks_ = nullptr;
+    BatchShare share_;
+    double batchShare_ = 1;
 };
 
 }  // namespace medseg

@@ -37,12 +37,15 @@ void writeMeanShapes(const fs::path& file, const Recipe& recipe, const Reconstru
 }
 
 /// Trains the autoencoder into OUTPUT/vae, unless it is finished there, and leaves its best weights in `network`.
-void trainAutoencoder(const TrainRequest& request, Sam3dNetwork& network, const ReconstructionData& data) {
+void trainAutoencoder(const TrainRequest& request, Sam3dNetwork& network, const ReconstructionData& data,
+                      DataParallel* ranks) {
     const fs::path folder = request.output / "vae";
     StructureVaeTask task(request.recipe, network, data);
     const bool resume = request.resume || !request.resumeFrom.empty();
     logInfo("autoencoder of shapes: {} epochs of {} batches", request.recipe.sam3d.vaeEpochs, task.batchesPerEpoch());
-    const TrainOutcome outcome = Trainer(StructureVaeTask::trainSettings(request.recipe), task, folder).run(resume);
+    if (ranks != nullptr) task.join(*ranks);
+    Trainer trainer(StructureVaeTask::trainSettings(request.recipe), task, folder, ranks);
+    const TrainOutcome outcome = trainer.run(resume);
     logInfo("autoencoder: validation Dice {:.4f} in epoch {}", outcome.bestDice, outcome.bestEpoch);
     const TorchFile best = readTorchFile(outcome.bestModel);
     loadStateDict(task.network(), best.root.at("model_state_dict"), outcome.bestModel.string());
@@ -61,7 +64,7 @@ void describeTraining(const Recipe& recipe, const torch::nn::Module& network) {
 
 }  // namespace
 
-TrainOutcome trainReconstruction(const TrainRequest& request) {
+TrainOutcome trainReconstruction(const TrainRequest& request, DataParallel* ranks) {
     const Recipe& recipe = request.recipe;
     if (recipe.device != "cpu")
         throw UsageError(fmt::format("device {}: SAM 3D trains on the CPU: set device=cpu", recipe.device));
@@ -69,13 +72,15 @@ TrainOutcome trainReconstruction(const TrainRequest& request) {
         throw UsageError("lora.enabled needs weights to adapt: set sam3d.weights");
     torch::manual_seed(recipe.seed);
     ReconstructionData data = ReconstructionData::open(recipe, request.cache);
-    createDirectories(request.output);
-    writeTextFile(request.output / "recipe.yaml", recipeToYaml(recipe));
-    writeCaseSplit(request.output / "split.json", data.split);
     Sam3dNetwork network(sam3dShape(recipe.sam3d.preset));
-    writeMeanShapes(request.output / "mean_shapes.npz", recipe, data, network->shape().grid);
+    if (request.writes) {
+        createDirectories(request.output);
+        writeTextFile(request.output / "recipe.yaml", recipeToYaml(recipe));
+        writeCaseSplit(request.output / "split.json", data.split);
+        writeMeanShapes(request.output / "mean_shapes.npz", recipe, data, network->shape().grid);
+    }
     if (recipe.sam3d.weights.empty()) {
-        trainAutoencoder(request, network, data);
+        trainAutoencoder(request, network, data, ranks);
     } else {
         loadSam3dWeights(network, recipe.sam3d.weights, true);
         mergeLora(*network);
@@ -83,8 +88,9 @@ TrainOutcome trainReconstruction(const TrainRequest& request) {
     }
     torch::manual_seed(recipe.seed);  // adapters start the same whether the autoencoder was trained in this run or not
     ReconstructionTask task(request, network, std::move(data));
+    if (ranks != nullptr) task.join(*ranks);
     describeTraining(recipe, *network);
-    return Trainer(recipe.train, task, request.output).run(request.resume, request.resumeFrom);
+    return Trainer(recipe.train, task, request.output, ranks).run(request.resume, request.resumeFrom);
 }
 
 }  // namespace medseg

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "medseg/nn/network_module.h"
+#include "medseg/train/data_parallel.h"
 
 namespace medseg {
 
@@ -9,6 +10,6 @@ namespace medseg {
 /// epoch_N.pt, history.json and .png, events/, recipe.yaml, split.json, mean_shapes.npz (training cases' mean occupancy
 /// of every label, the baseline of the evaluation) and, when the autoencoder is trained too, vae/ with the same files.
 /// Throws what Trainer::run() and Sam3dDataset throw.
-TrainOutcome trainReconstruction(const TrainRequest& request);
+TrainOutcome trainReconstruction(const TrainRequest& request, DataParallel* ranks = nullptr);
 
 }  // namespace medseg

@@ -3,7 +3,6 @@
 #include <chrono>
 #include <cmath>
 #include <limits>
-#include <map>
 
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
@@ -13,12 +12,14 @@
 #include "medseg/base/interrupt.h"
 #include "medseg/base/logging.h"
 #include "medseg/imaging/resize_opencv.h"
+#include "medseg/metrics/label_overlap.h"
 #include "medseg/nn/device.h"
 #include "medseg/nn/model_file.h"
 #include "medseg/nn/sam2/fine_tuning.h"
 #include "medseg/nn/sam2/image_predictor.h"
 #include "medseg/nn/sam2/model_file.h"
 #include "medseg/train/promptable_loss.h"
+#include "medseg/train/rank_overlap.h"
 
 namespace medseg {
 namespace {
@@ -36,12 +37,6 @@ int highestLabel(const PromptSliceFolder& folder) {
     return highest;
 }
 
-/// Dice of one label over all validation slices.
-struct PooledDice {
-    double overlap = 0, sum = 0;
-    double value() const { return sum > 0 ? 2 * overlap / sum : std::numeric_limits<double>::quiet_NaN(); }
-};
-
 }  // namespace
 
 Sam2Task::Sam2Task(const TrainRequest& request)
@@ -55,9 +50,18 @@ Sam2Task::Sam2Task(const TrainRequest& request)
     network_->to(device_);
     if (split_.validation.empty())
         logWarning("no slice is held out: there will be no best.pth (data.validation_fraction)");
-    writeRunFiles(request.output);
+    share_.batchSize = recipe_.train.batchSize;
+    if (request.writes) writeRunFiles(request.output);
     logInfo("{} slices train, {} validate; input {} pixels", split_.training.size(), split_.validation.size(),
             network_->settings().imageSize);
+}
+
+void Sam2Task::join(DataParallel& ranks) {
+    ranks_ = &ranks;
+    share_.shard = ranks.rank();
+    share_.shards = ranks.size();
+    if (batchesPerEpoch() == 0)
+        throw UsageError(fmt::format("{} slices are too few for {} processes", split_.training.size(), ranks.size()));
 }
 
 void Sam2Task::writeRunFiles(const fs::path& output) const {
@@ -70,8 +74,7 @@ void Sam2Task::writeRunFiles(const fs::path& output) const {
 }
 
 std::int64_t Sam2Task::batchesPerEpoch() const {
-    const auto slices = static_cast<std::int64_t>(split_.training.size());
-    return (slices + recipe_.train.batchSize - 1) / recipe_.train.batchSize;
+    return share_.batches(static_cast<std::int64_t>(split_.training.size()));
 }
 
 void Sam2Task::beginEpoch(int epoch, std::int64_t firstBatch) {
@@ -113,11 +116,9 @@ torch::Tensor Sam2Task::maskTensor(const std::vector<std::uint8_t>& mask) const 
 }
 
 Sam2Task::Batch Sam2Task::loadBatch(std::int64_t batch) const {
-    const auto size = static_cast<std::size_t>(recipe_.train.batchSize);
-    const std::size_t first = static_cast<std::size_t>(batch) * size;
-    const std::size_t last = std::min(first + size, order_.size());
+    const auto [first, last] = share_.places(batch, static_cast<std::int64_t>(order_.size()));
     std::vector<torch::Tensor> images, targets, boxes;
-    for (std::size_t i = first; i < last; ++i) {
+    for (auto i = static_cast<std::size_t>(first); i < static_cast<std::size_t>(last); ++i) {
         // A stream for every sample of every epoch: the same whatever was loaded before.
         Random random(recipe_.seed + 1, static_cast<std::uint64_t>(epoch_) << 32 | i);
         const auto& present = folder_.slices()[order_[i]].pixels;
@@ -135,6 +136,7 @@ torch::Tensor Sam2Task::nextLoss() {
     const auto start = std::chrono::steady_clock::now();
     const Batch batch = loading_.get();
     waited_ += std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+    batchShare_ = share_.weight(nextBatch_, static_cast<std::int64_t>(order_.size()));
     startLoading(++nextBatch_);
     const torch::Tensor logits = boxLogits(*network_, batch.images.to(device_), batch.boxes.to(device_));
     return promptableLoss(logits, batch.targets.to(device_)).total();
@@ -174,22 +176,31 @@ ValidationResult Sam2Task::validate() {
         result.loss = result.dice = std::numeric_limits<double>::quiet_NaN();
         return result;
     }
-    std::map<int, PooledDice> labels;
-    for (const std::size_t slice : split_.validation) {
+    LabelOverlap overlap;
+    double slices = 0;
+    for (const std::size_t slice : share_.partOf(split_.validation)) {
         throwIfInterrupted();
         const PromptedSlice prompts = promptsOf(slice);
         const torch::Tensor logits = promptedLogits(slice, prompts).to(torch::kCPU);
         result.loss += promptableLoss(logits, prompts.targets).total().item<double>();
-        const torch::Tensor inside = (logits > 0).to(torch::kFloat);
+        slices += 1;
+        const torch::Tensor inside = logits > 0, wanted = prompts.targets > 0;
         for (std::size_t i = 0; i < prompts.labels.size(); ++i) {
             const auto row = static_cast<std::int64_t>(i);
-            PooledDice& dice = labels[prompts.labels[i]];
-            dice.overlap += (inside[row] * prompts.targets[row]).sum().item<double>();
-            dice.sum += (inside[row].sum() + prompts.targets[row].sum()).item<double>();
+            OverlapCounts counts;
+            counts.reference = wanted[row].sum().item<std::int64_t>();
+            counts.prediction = inside[row].sum().item<std::int64_t>();
+            counts.intersection = (inside[row] & wanted[row]).sum().item<std::int64_t>();
+            overlap.add(prompts.labels[i], counts);
         }
     }
-    result.loss /= static_cast<double>(split_.validation.size());
-    for (const auto& [label, dice] : labels) result.dice += dice.value() / static_cast<double>(labels.size());
+    if (ranks_ != nullptr) {
+        overlap = sumOverRanks(overlap, *ranks_);
+        result.loss = ranks_->sum(result.loss);
+        slices = ranks_->sum(slices);
+    }
+    result.loss /= slices;
+    result.dice = overlap.meanDice();
     return result;
 }
 

@@ -5,6 +5,7 @@
 #include <memory>
 #include <vector>
 
+#include "medseg/dataset/batch_share.h"
 #include "medseg/dataset/prompt_slices.h"
 #include "medseg/nn/network_module.h"
 #include "medseg/nn/sam2/sam2.h"
@@ -23,10 +24,12 @@ class Sam2Task : public TrainingTask {
     /// UsageError for settings that do not.
     explicit Sam2Task(const TrainRequest& request);
 
+    void join(DataParallel& ranks) override;
     torch::nn::Module& network() override { return *network_; }
     std::int64_t batchesPerEpoch() const override;
     void beginEpoch(int epoch, std::int64_t firstBatch) override;
     torch::Tensor nextLoss() override;
+    double batchShare() const override { return batchShare_; }
     ValidationResult validate() override;
     double waitedSeconds() const override { return waited_; }
     PickleValue description() const override;
@@ -64,6 +67,9 @@ class Sam2Task : public TrainingTask {
     std::int64_t nextBatch_ = 0;
     std::future<Batch> loading_;  ///< the batch after the current one
     double waited_ = 0;
+    DataParallel* ranks_ = nullptr;
+    BatchShare share_;
+    double batchShare_ = 1;
 };
 
 }  // namespace medseg

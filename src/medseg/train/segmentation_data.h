@@ -20,6 +20,7 @@ struct SegmentationBatch {
     torch::Tensor images;  ///< float (count, channels, [depth,] height, width): the image 0..1, then positions
     torch::Tensor labels;  ///< uint8 or int16 (count, layers, [depth,] height, width)
     std::int64_t count = 0;
+    double share = 1;  ///< samples by the mean over the processes of the job
 };
 
 class SegmentationData {
@@ -35,6 +36,9 @@ class SegmentationData {
     virtual void requireDivisible(int divisor) const = 0;
     virtual void writeSplit(const std::filesystem::path& file) const = 0;
 
+    /// From now on batches and validation samples are those of one process of a job: see BatchShare.
+    virtual void share(int shard, int shards) = 0;
+
     virtual std::int64_t batchesPerEpoch() const = 0;
     /// Order and content of the batches depend on seed and epoch alone.
     virtual void startEpoch(std::uint64_t epoch, std::int64_t firstBatch) = 0;
@@ -45,7 +49,7 @@ class SegmentationData {
 
     virtual bool hasValidation() const = 0;
     virtual void startValidation() = 0;
-    /// Each validation pixel once; nothing at the end.
+    /// Each validation pixel once (in one of the processes); nothing at the end.
     virtual std::optional<SegmentationBatch> nextValidation() = 0;
 
     /// Label ids (int16, bit pattern unsigned, on the CPU) that the network predicts: (count, [depth,] height, width).

@@ -68,10 +68,16 @@ SegmentationTask::SegmentationTask(const TrainRequest& request)
     for (auto& parameter : network_->parameters())
         if (parameter.dim() >= 4) parameter.set_data(parameter.contiguous(convolutionFormat(parameter.dim())));
 
+    if (!request.writes) return;
     createDirectories(request.output);
     data_->writeSplit(request.output / "split.json");
     writeLabelMapJson(request.output / "label_map.json", data_->labels());
     writeTextFile(request.output / "recipe.yaml", recipeToYaml(recipe_));
+}
+
+void SegmentationTask::join(DataParallel& ranks) {
+    ranks_ = &ranks;
+    data_->share(ranks.rank(), ranks.size());
 }
 
 void SegmentationTask::initialisePriorBias(const StructureStatistics& statistics) {
@@ -115,6 +121,7 @@ torch::Tensor SegmentationTask::forward(const torch::Tensor& images) {
 
 torch::Tensor SegmentationTask::nextLoss() {
     const SegmentationBatch batch = onDevice(data_->nextTraining());
+    batchShare_ = batch.share;
     // Deep supervision as nnU-Net weighs it: each halving of the resolution counts half, all together count 1.
     torch::Tensor loss;
     double weight = 1, weights = 0;
@@ -134,17 +141,21 @@ ValidationResult SegmentationTask::validate() {
     const double nan = std::numeric_limits<double>::quiet_NaN();
     if (!data_->hasValidation()) return {nan, nan};
     auto counts = torch::zeros({static_cast<std::int64_t>(data_->labels().size()), 3}, torch::kLong);
-    double lossSum = 0;
-    std::int64_t samples = 0;
+    double lossSum = 0, samples = 0;
     data_->startValidation();
     while (auto next = data_->nextValidation()) {
         const SegmentationBatch batch = onDevice(std::move(*next));
         const auto logits = forward(batch.images);
         lossSum += segmentationLoss(logits, batch.labels, loss_).item<double>() * static_cast<double>(batch.count);
-        samples += batch.count;
+        samples += static_cast<double>(batch.count);
         countOverlap(logits, batch.labels, output_, kOverlapThreshold, counts, loss_.ignoreLabel);
     }
-    return {lossSum / static_cast<double>(samples), meanDice(counts)};
+    if (ranks_ != nullptr) {
+        ranks_->sum(counts);
+        lossSum = ranks_->sum(lossSum);
+        samples = ranks_->sum(samples);
+    }
+    return {lossSum / samples, meanDice(counts)};
 }
 
 void SegmentationTask::drawSamples(const fs::path& file) {

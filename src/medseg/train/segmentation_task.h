@@ -20,10 +20,12 @@ class SegmentationTask : public TrainingTask {
     /// the samples does not fit the network.
     explicit SegmentationTask(const TrainRequest& request);
 
+    void join(DataParallel& ranks) override;
     torch::nn::Module& network() override { return *network_; }
     std::int64_t batchesPerEpoch() const override;
     void beginEpoch(int epoch, std::int64_t firstBatch) override;
     torch::Tensor nextLoss() override;
+    double batchShare() const override { return batchShare_; }
     ValidationResult validate() override;
     double waitedSeconds() const override;
     PickleValue description() const override;
@@ -44,6 +46,8 @@ class SegmentationTask : public TrainingTask {
     TrainingPrecision precision_;
     SegmentationLossOptions loss_;
     UNet network_{nullptr};
+    DataParallel* ranks_ = nullptr;
+    double batchShare_ = 1;
     double waitedBefore_ = 0;  ///< the data's count at the start of the epoch
 };
 

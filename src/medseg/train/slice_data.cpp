@@ -25,7 +25,13 @@ LoaderSettings loaderSettings(const Recipe& recipe, bool training) {
 
 SliceData::SliceData(const TrainRequest& request)
     : recipe_(request.recipe), cache_(request.cache), split_(splitSlices(cache_, recipe_.data, recipe_.seed)) {
+    openLoaders(0, 1);
+}
+
+void SliceData::openLoaders(int shard, int shards) {
     LoaderSettings settings = loaderSettings(recipe_, true);
+    settings.shard = shard;
+    settings.shards = shards;
     settings.weights = recipe_.train.oversample > 0 ? rarityWeights(cache_, split_.training, recipe_.train.oversample)
                                                     : std::vector<double>();
     if (recipe_.augmentation.enabled)
@@ -33,8 +39,10 @@ SliceData::SliceData(const TrainRequest& request)
             augment(sample, augmentation, random);
         };
     trainLoader_ = std::make_unique<SliceLoader>(cache_, split_.training, settings);
-    if (!split_.validation.empty())
-        validationLoader_ = std::make_unique<SliceLoader>(cache_, split_.validation, loaderSettings(recipe_, false));
+    const auto validated = BatchShare{shard, shards}.partOf(split_.validation);
+    validationLoader_.reset();
+    if (!validated.empty())
+        validationLoader_ = std::make_unique<SliceLoader>(cache_, validated, loaderSettings(recipe_, false));
 }
 
 void SliceData::requireDivisible(int divisor) const {
@@ -59,7 +67,7 @@ SegmentationBatch SliceData::toTensors(SliceBatch batch) const {
     return {imageTensor(*memory, cache_, recipe_.model.coordinates),
             torch::from_blob(
                 labels.data_ptr(), labels.sizes(), [memory](void*) {}, labels.options()),
-            memory->count};
+            memory->count, memory->share};
 }
 
 SegmentationBatch SliceData::nextTraining() {
@@ -68,8 +76,12 @@ SegmentationBatch SliceData::nextTraining() {
     return toTensors(std::move(*batch));
 }
 
+void SliceData::startValidation() {
+    if (validationLoader_) validationLoader_->startEpoch(0);
+}
+
 std::optional<SegmentationBatch> SliceData::nextValidation() {
-    auto batch = validationLoader_->next();
+    auto batch = validationLoader_ ? validationLoader_->next() : std::nullopt;
     if (!batch) return std::nullopt;
     return toTensors(std::move(*batch));
 }

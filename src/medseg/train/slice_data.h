@@ -21,24 +21,28 @@ class SliceData : public SegmentationData {
     void requireDivisible(int divisor) const override;
     void writeSplit(const std::filesystem::path& file) const override;
 
+    void share(int shard, int shards) override { openLoaders(shard, shards); }
+
     std::int64_t batchesPerEpoch() const override { return trainLoader_->batchesPerEpoch(); }
     void startEpoch(std::uint64_t epoch, std::int64_t firstBatch) override;
     SegmentationBatch nextTraining() override;
     double waitedSeconds() const override { return trainLoader_->waitedSeconds(); }
 
-    bool hasValidation() const override { return validationLoader_ != nullptr; }
-    void startValidation() override { validationLoader_->startEpoch(0); }
+    bool hasValidation() const override { return !split_.validation.empty(); }
+    void startValidation() override;
     std::optional<SegmentationBatch> nextValidation() override;
 
     void drawSamples(const Predictor& predict, const std::filesystem::path& file) override;
 
   private:
     SegmentationBatch toTensors(SliceBatch batch) const;
+    void openLoaders(int shard, int shards);
 
     Recipe recipe_;
     SliceCache cache_;
     SliceSplit split_;
-    std::unique_ptr<SliceLoader> trainLoader_, validationLoader_;
+    std::unique_ptr<SliceLoader> trainLoader_;
+    std::unique_ptr<SliceLoader> validationLoader_;  ///< none where no slice is left to validate
 };
 
 }  // namespace medseg

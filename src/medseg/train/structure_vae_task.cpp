@@ -5,6 +5,8 @@
 #include <limits>
 #include <map>
 
+#include <fmt/format.h>
+
 #include "medseg/base/error.h"
 #include "medseg/base/random.h"
 #include "medseg/nn/sam3d/reconstruction_loss.h"
@@ -53,6 +55,7 @@ TrainSettings StructureVaeTask::trainSettings(const Recipe& recipe) {
 
 StructureVaeTask::StructureVaeTask(const Recipe& recipe, Sam3dNetwork& network, const ReconstructionData& data)
     : recipe_(recipe), data_(data), whole_(network), pair_(std::make_shared<torch::nn::Module>()) {
+    share_.batchSize = recipe.train.batchSize;
     pair_->register_module("ss_encoder", network->encoder);
     pair_->register_module("ss_decoder", network->decoder);
     const bool perCase = recipe.sam3d.frame == "crop";
@@ -64,8 +67,15 @@ StructureVaeTask::StructureVaeTask(const Recipe& recipe, Sam3dNetwork& network, 
 std::int64_t StructureVaeTask::batchesPerEpoch() const {
     const auto all = static_cast<std::int64_t>(training_.size());
     const std::int64_t wanted = recipe_.sam3d.vaeSamplesPerEpoch;
-    const std::int64_t samples = wanted > 0 ? std::min(all, wanted) : all;
-    return (samples + recipe_.train.batchSize - 1) / recipe_.train.batchSize;
+    return share_.batches(wanted > 0 ? std::min(all, wanted) : all);
+}
+
+void StructureVaeTask::join(DataParallel& ranks) {
+    ranks_ = &ranks;
+    share_.shard = ranks.rank();
+    share_.shards = ranks.size();
+    if (batchesPerEpoch() == 0)
+        throw UsageError(fmt::format("{} shapes are too few for {} processes", training_.size(), ranks.size()));
 }
 
 void StructureVaeTask::beginEpoch(int epoch, std::int64_t firstBatch) {
@@ -91,13 +101,16 @@ torch::Tensor StructureVaeTask::shape(const Sam3dObject& object) const {
 torch::Tensor StructureVaeTask::nextLoss() {
     const auto start = std::chrono::steady_clock::now();
     Random random(recipe_.seed, kBatchStream + (static_cast<std::uint64_t>(epoch_) << 32) +
-                                    (static_cast<std::uint64_t>(batch_) << 8));
+                                    (static_cast<std::uint64_t>(batch_) << 8) +
+                                    (static_cast<std::uint64_t>(share_.shard) << 56));
     torch::manual_seed(random.next());
-    const auto first = static_cast<std::size_t>(batch_ * recipe_.train.batchSize);
-    const std::size_t last = std::min(order_.size(), first + static_cast<std::size_t>(recipe_.train.batchSize));
-    if (first >= last) throw WorkError("the shapes ended before the epoch did");
+    if (batch_ >= batchesPerEpoch()) throw WorkError("the shapes ended before the epoch did");
+    const auto samples = static_cast<std::int64_t>(order_.size());
+    const auto [first, last] = share_.places(batch_, samples);
+    batchShare_ = share_.weight(batch_, samples);
     std::vector<torch::Tensor> shapes;
-    for (std::size_t i = first; i < last; ++i) shapes.push_back(changed(shape(order_[i]), random));
+    for (auto i = static_cast<std::size_t>(first); i < static_cast<std::size_t>(last); ++i)
+        shapes.push_back(changed(shape(order_[i]), random));
     const auto occupancy = torch::stack(shapes);
     waited_ += std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
     ++batch_;
@@ -118,7 +131,11 @@ ValidationResult StructureVaeTask::validate() {
         dice += overlapOf(logits > 0, occupancy > 0.5);
     }
     const auto count = static_cast<double>(validation_.size());
-    return {loss / count, dice / count};
+    ValidationResult result{loss / count, dice / count};
+    // All ranks measured the same; the mean makes sure that they also decide the same.
+    if (ranks_ != nullptr)
+        result = {ranks_->sum(result.loss) / ranks_->size(), ranks_->sum(result.dice) / ranks_->size()};
+    return result;
 }
 
 PickleValue StructureVaeTask::description() const {

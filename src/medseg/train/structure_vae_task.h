@@ -4,6 +4,7 @@
 #include <memory>
 #include <vector>
 
+#include "medseg/dataset/batch_share.h"
 #include "medseg/nn/network_module.h"
 #include "medseg/nn/sam3d/sam3d_network.h"
 #include "medseg/train/reconstruction_samples.h"
@@ -21,10 +22,12 @@ class StructureVaeTask : public TrainingTask {
     /// The references must outlive the task.
     StructureVaeTask(const Recipe& recipe, Sam3dNetwork& network, const ReconstructionData& data);
 
+    void join(DataParallel& ranks) override;
     torch::nn::Module& network() override { return *pair_; }
     std::int64_t batchesPerEpoch() const override;
     void beginEpoch(int epoch, std::int64_t firstBatch) override;
     torch::Tensor nextLoss() override;
+    double batchShare() const override { return batchShare_; }
     ValidationResult validate() override;
     double waitedSeconds() const override { return waited_; }
     PickleValue description() const override;
@@ -41,6 +44,9 @@ class StructureVaeTask : public TrainingTask {
     int epoch_ = 0;
     std::int64_t batch_ = 0;
     double waited_ = 0;
+    DataParallel* ranks_ = nullptr;
+    BatchShare share_;
+    double batchShare_ = 1;
 };
 
 }  // namespace medseg

@@ -62,7 +62,7 @@ std::vector<torch::Tensor> trainable(const torch::nn::Module& network) {
 
 }  // namespace
 
-Trainer::Trainer(const TrainSettings& settings, TrainingTask& task, fs::path output)
+Trainer::Trainer(const TrainSettings& settings, TrainingTask& task, fs::path output, DataParallel* ranks)
     : settings_(settings),
       task_(task),
       output_(std::move(output)),
@@ -70,19 +70,25 @@ Trainer::Trainer(const TrainSettings& settings, TrainingTask& task, fs::path out
       learningRate_(settings),
       optimizer_(settings, trainable(task.network())),
       parameters_(trainable(task.network())),
-      lossScale_(task.precision()) {
+      lossScale_(task.precision()),
+      ranks_(ranks) {
+    if (ranks_ != nullptr) gradientAverage_ = std::make_unique<GradientAverage>(*ranks_, parameters_);
     if (settings_.emaDecay > 0) average_ = std::make_unique<WeightAverage>(task_.network(), settings_.emaDecay);
 }
 
 TrainOutcome Trainer::run(bool resume, const fs::path& checkpoint) {
-    createDirectories(output_);
+    if (writes()) createDirectories(output_);
     if (!checkpoint.empty())
         load(checkpoint);
     else if (resume && fs::exists(output_ / names_.latest))
         load(output_ / names_.latest);
-    else
+    else if (writes())
         fs::remove_all(output_ / "events");  // of another run
-    if (settings_.tensorboard) events_ = std::make_unique<EventFile>(output_ / "events");
+    if (ranks_ != nullptr) {
+        ranks_->broadcast(task_.network().parameters());
+        ranks_->broadcast(task_.network().buffers());
+    }
+    if (settings_.tensorboard && writes()) events_ = std::make_unique<EventFile>(output_ / "events");
     std::vector<double> epochSeconds;
     double waited = 0, total = 0;
     while (epoch_ < settings_.epochs && !shouldStopEarly()) {
@@ -92,6 +98,7 @@ TrainOutcome Trainer::run(bool resume, const fs::path& checkpoint) {
         waited += last.idleShare * last.seconds;
         total += last.seconds;
     }
+    if (ranks_ != nullptr) ranks_->barrier();  // nobody leaves while another still talks
     TrainOutcome outcome;
     outcome.epochs = epoch_;
     outcome.bestEpoch = bestEpoch_;
@@ -129,13 +136,17 @@ void Trainer::trainEpoch() {
         trainStep(step);
         progress.setNote(progressNote());
         progress.advance(step);
-        if (interruptRequested()) {
+        if (stopRequested()) {
             epochSeconds_ += secondsSince(start);
+            averageStatistics();
             saveLatest();
+            if (!writes()) throw InterruptedError("");  // the first rank says it
             throw InterruptedError(fmt::format("interrupted: state saved in {}: continue with --resume",
                                                (output_ / names_.latest).string()));
         }
     }
+    averageStatistics();
+    if (ranks_ != nullptr) lossSum_ = ranks_->sum(lossSum_) / ranks_->size();
     EpochRecord record;
     record.epoch = epoch_ + 1;
     record.trainLoss = lossSum_ / static_cast<double>(std::max<std::int64_t>(1, batches));
@@ -152,6 +163,15 @@ void Trainer::trainEpoch() {
     progress.finish();
     const bool improved = validate && record.validationDice > bestDice_;
     finishEpoch(record, improved);
+}
+
+/// Ranks stop after the same step.
+bool Trainer::stopRequested() {
+    return ranks_ != nullptr ? ranks_->any(interruptRequested()) : interruptRequested();
+}
+
+void Trainer::averageStatistics() {
+    if (ranks_ != nullptr) ranks_->average(task_.network().buffers());
 }
 
 std::string Trainer::progressNote() const {
@@ -175,9 +195,9 @@ double Trainer::batchLoss(std::int64_t share) {
             fmt::format("the loss became {} in epoch {}, batch {}: lower train.learning_rate; the last good "
                         "checkpoint is kept in {}",
                         value, epoch_ + 1, batch_ + 1, output_.string()));
-    const torch::Tensor part = share > 1 ? loss / static_cast<double>(share) : loss;
-    lossScale_.scaled(part).backward();
-    return value;
+    const double divisor = static_cast<double>(share) / task_.batchShare();
+    lossScale_.scaled(divisor != 1 ? loss / divisor : loss).backward();
+    return value * task_.batchShare();
 }
 
 void Trainer::trainStep(std::int64_t batches) {
@@ -185,9 +205,11 @@ void Trainer::trainStep(std::int64_t batches) {
     const double rate = currentRate();
     optimizer_.setFirstBeta(learningRate_.firstBeta(position()));
     for (std::int64_t i = 0; i < batches; ++i) {
+        if (gradientAverage_ && i + 1 == batches) gradientAverage_->expect();
         lossSum_ += batchLoss(batches);
         ++batch_;
     }
+    if (gradientAverage_) gradientAverage_->finish();
     if (!lossScale_.unscale(parameters_)) return;  // fp16 overflowed: the next step tries a smaller scale
     if (settings_.gradientClip > 0) optimizer_.clipGradients(settings_.gradientClip);
     optimizer_.step(rate);
@@ -195,7 +217,10 @@ void Trainer::trainStep(std::int64_t batches) {
 }
 
 void Trainer::validateEpoch(EpochRecord& record) {
-    if (average_) average_->swapWith(task_.network());
+    if (average_) {
+        average_->swapWith(task_.network());
+        averageStatistics();
+    }
     task_.network().eval();
     ValidationResult result;
     {
@@ -205,8 +230,9 @@ void Trainer::validateEpoch(EpochRecord& record) {
     record.validationLoss = result.loss;
     record.validationDice = result.dice;
     // Saved while the averaged weights are in the network: best.pth holds what was measured.
-    if (result.dice > bestDice_) writeTorchFile(output_ / names_.best, checkpoint(false));
-    if (settings_.sampleEvery > 0 && ((epoch_ + 1) % settings_.sampleEvery == 0 || epoch_ + 1 == settings_.epochs))
+    if (result.dice > bestDice_ && writes()) writeTorchFile(output_ / names_.best, checkpoint(false));
+    if (writes() && settings_.sampleEvery > 0 &&
+        ((epoch_ + 1) % settings_.sampleEvery == 0 || epoch_ + 1 == settings_.epochs))
         task_.drawSamples(output_ / "samples" / fmt::format("epoch{}.png", epoch_ + 1));
     if (average_) average_->swapWith(task_.network());
     learningRate_.onValidation(result.dice);
@@ -225,6 +251,7 @@ void Trainer::finishEpoch(const EpochRecord& record, bool improved) {
     batch_ = 0;
     lossSum_ = 0;
     epochSeconds_ = 0;
+    if (!writes()) return;
     saveLatest();
     if (settings_.saveEvery > 0 && epoch_ % settings_.saveEvery == 0) saveNumbered();
     writeTrainingHistory(output_ / (names_.history + ".json"), history_);
@@ -266,6 +293,7 @@ PickleValue Trainer::checkpoint(bool withOptimizer) {
 }
 
 void Trainer::saveLatest() {
+    if (!writes()) return;
     writeTorchFile(output_ / names_.latest, checkpoint(true));
 }
 

@@ -7,7 +7,9 @@
 
 #include "medseg/nn/network_module.h"
 #include "medseg/report/training_history.h"
+#include "medseg/train/data_parallel.h"
 #include "medseg/train/event_file.h"
+#include "medseg/train/gradient_average.h"
 #include "medseg/train/learning_rate.h"
 #include "medseg/train/mixed_precision.h"
 #include "medseg/train/optimizer.h"
@@ -23,8 +25,12 @@ namespace medseg {
 /// of threads.
 class Trainer {
   public:
-    /// `settings` is copied; `task` must outlive the trainer.
-    Trainer(const TrainSettings& settings, TrainingTask& task, std::filesystem::path output);
+    /// `settings` is copied; `task` must outlive the trainer, and so must `ranks`: the other processes of the job,
+    /// which train on their share of every batch (the task has joined them). Weights are the same on all of them after
+    /// every step; running statistics of batch norm, which each gathers from its own share, are averaged after every
+    /// epoch. Only the first rank writes files.
+    Trainer(const TrainSettings& settings, TrainingTask& task, std::filesystem::path output,
+            DataParallel* ranks = nullptr);
 
     /// Continues from `checkpoint`, if given, else from output/latest.pth when `resume` and it exists. Throws
     /// InterruptedError after Ctrl-C (state saved), WorkError when the loss is not finite (batch named, last good
@@ -48,6 +54,9 @@ class Trainer {
     void load(const std::filesystem::path& file);
     StepPosition position() const;
     double currentRate() const;
+    bool writes() const { return ranks_ == nullptr || ranks_->isFirst(); }
+    bool stopRequested();
+    void averageStatistics();
 
     TrainSettings settings_;
     TrainingTask& task_;
@@ -58,6 +67,8 @@ class Trainer {
     std::unique_ptr<WeightAverage> average_;
     std::vector<torch::Tensor> parameters_;
     LossScale lossScale_;
+    DataParallel* ranks_;
+    std::unique_ptr<GradientAverage> gradientAverage_;
     std::unique_ptr<EventFile> events_;
 
     // Progress; everything from here on is in the checkpoint.

@@ -9,6 +9,7 @@
 #include <torch/torch.h>
 
 #include "medseg/io/pickle_value.h"
+#include "medseg/train/data_parallel.h"
 #include "medseg/train/mixed_precision.h"
 
 namespace medseg {
@@ -30,6 +31,9 @@ class TrainingTask {
   public:
     virtual ~TrainingTask() = default;
 
+    /// In a job of several processes: the others, before anything else is called.
+    virtual void join(DataParallel& ranks) = 0;
+
     virtual torch::nn::Module& network() = 0;
     virtual std::int64_t batchesPerEpoch() const = 0;
     /// Starts an epoch (counted from 0) at batch `firstBatch`, which is above 0 only after a resume. The order of
@@ -37,7 +41,10 @@ class TrainingTask {
     virtual void beginEpoch(int epoch, std::int64_t firstBatch) = 0;
     /// Loss of the next batch, a scalar with gradient; the network is in training mode.
     virtual torch::Tensor nextLoss() = 0;
-    /// Measures the network on the validation data; it is in evaluation mode.
+    /// Samples of the last batch by the mean over ranks.
+    virtual double batchShare() const { return 1; }
+    /// Measures the network on the validation data; it is in evaluation mode. With several ranks, the result is that
+    /// of all their samples, the same on every rank.
     virtual ValidationResult validate() = 0;
     /// Seconds in which the network waited for data since beginEpoch().
     virtual double waitedSeconds() const = 0;

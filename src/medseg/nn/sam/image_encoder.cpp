@@ -26,6 +26,15 @@ struct PatchEmbeddingImpl : torch::nn::Module {
     torch::nn::Conv2d proj{nullptr};
 };
 
+/// The product of each query with the position rows of its place along an axis: q (batch, heads, places, others, d) and
+/// rows (places, keys, d) give (batch, heads, places, others, keys).
+torch::Tensor gridTerms(const torch::Tensor& q, const torch::Tensor& rows) {
+    const torch::Tensor byPlace = q.permute({2, 0, 1, 3, 4});
+    return torch::bmm(byPlace.flatten(1, 3), rows.transpose(1, 2))
+        .view({q.size(2), q.size(0), q.size(1), q.size(3), -1})
+        .permute({1, 2, 0, 3, 4});
+}
+
 }  // namespace
 
 torch::Tensor windowPartition(const torch::Tensor& x, std::int64_t window) {
@@ -87,14 +96,12 @@ torch::Tensor GridAttentionImpl::forward(const torch::Tensor& x) const {
     torch::Tensor mixed;
     if (relativeHeight_.defined()) {
         // The terms come from the unscaled query.
-        const torch::Tensor q = parts[0].reshape({batch * heads_, height, width, headWidth});
-        const torch::Tensor rows = relativePositionRows(relativeHeight_, height, height);
-        const torch::Tensor columns = relativePositionRows(relativeWidth_, width, width);
-        const torch::Tensor byRow = torch::matmul(q, rows.transpose(1, 2));
-        const torch::Tensor byColumn = torch::matmul(q.transpose(1, 2), columns.transpose(1, 2)).transpose(1, 2);
-        mixed = relativePositionAttention(parts[0], parts[1], parts[2], scale,
-                                          byRow.reshape({batch, heads_, height * width, height}),
-                                          byColumn.reshape({batch, heads_, height * width, width}));
+        const torch::Tensor q = parts[0].view({batch, heads_, height, width, headWidth});
+        const torch::Tensor byRow = gridTerms(q, relativePositionRows(relativeHeight_, height, height));
+        const torch::Tensor byColumn =
+            gridTerms(q.transpose(2, 3), relativePositionRows(relativeWidth_, width, width)).transpose(2, 3);
+        mixed =
+            relativePositionAttention(parts[0], parts[1], parts[2], scale, byRow.flatten(2, 3), byColumn.flatten(2, 3));
     } else {
         mixed = attentionProduct(parts[0], parts[1], parts[2], scale);
     }
