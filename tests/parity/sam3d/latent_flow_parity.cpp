@@ -1,6 +1,7 @@
 // The generator of structured latents against <fixtures>/sam3d/04f_slat_flow, sizes of the release against its
 // manifest.
 #include "medseg/nn/lora/lora.h"
+#include "medseg/nn/sam3d/condition_embedder.h"
 #include "medseg/nn/sam3d/latent_flow.h"
 #include "sparse_fixture.h"
 
@@ -96,6 +97,22 @@ TEST_F(Sam3dLatentFlow, EveryParameterLearns) {
         ASSERT_TRUE(item.value().grad().defined()) << item.key();
         EXPECT_TRUE(item.value().grad().isfinite().all().item<bool>()) << item.key();
     }
+}
+
+TEST(Sam3dLatentManifests, ConditionEmbedder) {
+    MEDSEG_REQUIRE_FIXTURES("sam3d/manifests");
+    ConditionShape shape;
+    shape.latentStage = true;
+    ConditionEmbedder embedder(shape);
+    const Json manifest = Json::parse(readTextFile(test::fixtures() / "sam3d/manifests/slat_condition_embedder.json"));
+    const std::string prefix = manifest.at("prefix_in_file");
+    const auto state = namedState(*embedder);
+    EXPECT_EQ(state.size(), manifest.at("keys").size());
+    for (const auto& [key, tensor] : state) {
+        ASSERT_TRUE(manifest.at("keys").contains(prefix + key)) << key;
+        EXPECT_EQ(tensor.sizes().vec(), manifest.at("keys").at(prefix + key).get<std::vector<std::int64_t>>()) << key;
+    }
+    EXPECT_EQ(embedder->tokenCount(), manifest.at("hyperparameters").at("tokens").get<std::int64_t>());
 }
 
 TEST(Sam3dLatentManifests, Generator) {

@@ -41,9 +41,13 @@ ConditionEmbedderImpl::ConditionEmbedderImpl(const ConditionShape& shape) : shap
     const auto list = register_module("module_list", std::make_shared<torch::nn::Module>());
     image_ = list->register_module("0", Dino(shape.dino));
     mask_ = list->register_module("1", Dino(shape.dino));
-    pointmap_ = list->register_module("2", PointmapEmbedder(shape.pointmap));
+    std::vector<std::int64_t> widths{shape.dino.width, shape.dino.width};
+    if (!shape.latentStage) {
+        pointmap_ = list->register_module("2", PointmapEmbedder(shape.pointmap));
+        widths.push_back(shape.pointmap.width);
+    }
     const auto nets = register_module("projection_nets", std::make_shared<torch::nn::Module>());
-    for (const std::int64_t in : {shape.dino.width, shape.dino.width, shape.pointmap.width})
+    for (const std::int64_t in : widths)
         projections_.push_back(
             nets->register_module(std::to_string(projections_.size()),
                                   ConditionProjection(in, shape.hiddenWidth(), shape.width, shape.normEpsilon)));
@@ -53,6 +57,13 @@ ConditionEmbedderImpl::ConditionEmbedderImpl(const ConditionShape& shape) : shap
 
 ConditionFeatures ConditionEmbedderImpl::features(const ConditionImages& images) {
     const auto& streams = images.streams;
+    if (shape_.latentStage)
+        return {image_->plainTokens(streams[0]),
+                image_->plainTokens(streams[1]),
+                mask_->plainTokens(streams[2]),
+                mask_->plainTokens(streams[3]),
+                torch::Tensor(),
+                torch::Tensor()};
     return {image_->forward(streams[0]), image_->forward(streams[1]),    mask_->forward(streams[2]),
             mask_->forward(streams[3]),  pointmap_->forward(streams[4]), pointmap_->forward(streams[5])};
 }
@@ -60,6 +71,7 @@ ConditionFeatures ConditionEmbedderImpl::features(const ConditionImages& images)
 torch::Tensor ConditionEmbedderImpl::fuse(const ConditionFeatures& features, bool withPointmap) {
     std::vector<torch::Tensor> tokens;
     for (std::size_t i = 0; i < kConditionStreams; ++i) {
+        if (!features[i].defined()) continue;
         auto projected = projections_[kStreams[i].embedder]->forward(features[i]) + groupTable_[kStreams[i].group];
         if (!withPointmap && kStreams[i].embedder == kPointmapEmbedder) projected = projected * 0;
         tokens.push_back(projected);
@@ -73,6 +85,8 @@ torch::Tensor ConditionEmbedderImpl::forward(const ConditionImages& images, bool
 
 std::int64_t ConditionEmbedderImpl::tokenCount() const {
     const auto squared = [](std::int64_t side) { return side * side; };
+    if (shape_.latentStage)
+        return 4 * (1 + shape_.dino.registers + squared(shape_.dino.inputSize / shape_.dino.patchSize));
     return 4 * (1 + squared(shape_.dino.inputSize / shape_.dino.patchSize)) +
            2 * squared(shape_.pointmap.inputSize / shape_.pointmap.patchSize);
 }

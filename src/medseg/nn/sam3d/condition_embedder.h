@@ -1,5 +1,5 @@
 // SAM 3D's condition: tokens of image, mask and pointmap, cropped around the object and in full. Parameters carry the
-// names below "_base_models.condition_embedder." in ss_generator.ckpt.
+// names below "_base_models.condition_embedder." in ss_generator.ckpt and slat_generator.ckpt.
 #pragma once
 
 #include <array>
@@ -21,6 +21,8 @@ struct ConditionShape {
     double projectionRatio = 4;  ///< hidden = ceil(2/3 ratio width / multiple) multiple
     std::int64_t hiddenMultiple = 256;
     double normEpsilon = 1e-5;
+    /// The latent stage's embedder: tokens of images and masks before the last norm, registers included; no pointmaps.
+    bool latentStage = false;
 
     std::int64_t hiddenWidth() const;
 };
@@ -37,7 +39,7 @@ class ConditionProjectionImpl : public torch::nn::Module {
 };
 TORCH_MODULE(ConditionProjection);
 
-/// What leaves the frozen embedders: tokens of the six streams, before projection.
+/// What leaves the frozen embedders: tokens of the streams, before projection; undefined for streams that are not used.
 using ConditionFeatures = std::array<torch::Tensor, kConditionStreams>;
 
 class ConditionEmbedderImpl : public torch::nn::Module {

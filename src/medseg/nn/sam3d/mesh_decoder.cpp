@@ -50,15 +50,18 @@ DecodedField MeshDecoderImpl::forward(const torch::Tensor& latents, const Sparse
     return {grid, output_->forward(x)};
 }
 
-std::vector<DecodedMesh> MeshDecoderImpl::meshes(const DecodedField& field, bool training) const {
+std::vector<DecodedMesh> MeshDecoderImpl::meshes(const DecodedField& field, bool training,
+                                                 const std::vector<torch::Tensor>& solids) const {
     const auto& items = field.structure->itemIndices();
     std::vector<DecodedMesh> meshes(items.empty() ? 0 : static_cast<std::size_t>(items.back()) + 1);
-    for (std::size_t i = 0; i < meshes.size(); ++i) meshes[i] = emptyMesh(shape_.colors);
+    for (DecodedMesh& mesh : meshes) mesh = emptyMesh(shape_.colors);
     for (std::size_t i = 0; i < items.size(); ++i) {
         const auto [first, rows] = field.structure->items()[i];
-        meshes[static_cast<std::size_t>(items[i])] =
+        const auto item = static_cast<std::size_t>(items[i]);
+        meshes[item] =
             extractMesh(field.structure->positions().narrow(0, first, rows), field.channels.narrow(0, first, rows),
-                        shape_.meshResolution(), MeshChannels{shape_.colors}, training);
+                        shape_.meshResolution(), MeshChannels{shape_.colors}, training,
+                        solids.empty() ? torch::Tensor() : solids.at(item));
     }
     return meshes;
 }

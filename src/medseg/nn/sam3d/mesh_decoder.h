@@ -39,8 +39,10 @@ class MeshDecoderImpl : public torch::nn::Module {
 
     /// latents: (voxels, channels), de-normalised.
     DecodedField forward(const torch::Tensor& latents, const SparseStructurePointer& structure);
-    /// The mesh of every batch item from 0 to the last one that has voxels.
-    std::vector<DecodedMesh> meshes(const DecodedField& field, bool training) const;
+    /// The mesh of every batch item from 0 to the last one that has voxels. `solids`: empty, or one for every item, see
+    /// extractMesh().
+    std::vector<DecodedMesh> meshes(const DecodedField& field, bool training,
+                                    const std::vector<torch::Tensor>& solids = {}) const;
 
     SparseTransformer& torso() { return torso_; }
     SubdivisionBlock& upsampling(std::size_t index) { return upsampling_.at(index); }

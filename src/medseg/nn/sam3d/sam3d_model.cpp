@@ -71,6 +71,13 @@ const char* sam3dFileName(Sam3dPart part) {
             return "ss_encoder.safetensors";
         case Sam3dPart::StructureDecoder:
             return "ss_decoder.ckpt";
+        case Sam3dPart::LatentGenerator:
+        case Sam3dPart::LatentConditionEmbedder:
+            return "slat_generator.ckpt";
+        case Sam3dPart::MeshDecoder:
+            return "slat_decoder_mesh.ckpt";
+        case Sam3dPart::GaussianDecoder:
+            return "slat_decoder_gs.ckpt";
         default:
             return "ss_generator.ckpt";
     }
@@ -79,8 +86,10 @@ const char* sam3dFileName(Sam3dPart part) {
 const char* sam3dPrefix(Sam3dPart part) {
     switch (part) {
         case Sam3dPart::Generator:
+        case Sam3dPart::LatentGenerator:
             return "_base_models.generator.reverse_fn.backbone.";
         case Sam3dPart::ConditionEmbedder:
+        case Sam3dPart::LatentConditionEmbedder:
             return "_base_models.condition_embedder.";
         default:
             return "";

@@ -25,11 +25,20 @@ struct Sam3dShape {
 Sam3dShape sam3dShape(const std::string& preset, bool withPose = false);
 
 /// The parts of the released files.
-enum class Sam3dPart { StructureEncoder, StructureDecoder, Generator, ConditionEmbedder };
+enum class Sam3dPart {
+    StructureEncoder,
+    StructureDecoder,
+    Generator,
+    ConditionEmbedder,
+    LatentGenerator,
+    LatentConditionEmbedder,
+    MeshDecoder,
+    GaussianDecoder,
+};
 
-/// "ss_encoder.safetensors", "ss_decoder.ckpt" or "ss_generator.ckpt".
+/// "ss_encoder.safetensors", "ss_decoder.ckpt", "ss_generator.ckpt", "slat_generator.ckpt" ...
 const char* sam3dFileName(Sam3dPart part);
-/// Prefix of the part's names in its file; empty for the autoencoder.
+/// Prefix of the part's names in its file; empty for the autoencoder and the decoders.
 const char* sam3dPrefix(Sam3dPart part);
 
 /// The tensors of a part, without prefix: from an official file, or from one that holds them without prefix. Throws

@@ -40,9 +40,10 @@ Tensor deformed(const Tensor& corners, const Tensor& deformation, std::int64_t r
 
 /// Corners of voxels with the mean of what their voxels say.
 struct CornerField {
-    Tensor keys;    ///< (k) ascending
-    Tensor voxels;  ///< (n, 8) rows of the corners of every voxel
-    Tensor values;  ///< (k, channels): distance, deformation, attributes
+    Tensor keys;     ///< (k) ascending
+    Tensor voxels;   ///< (n, 8) rows of the corners of every voxel
+    Tensor values;   ///< (k, channels): distance, deformation, attributes
+    Tensor sharing;  ///< (k) voxels at each corner
     Tensor consistency;
 };
 
@@ -52,6 +53,7 @@ CornerField cornerField(const Tensor& coordinates, const Tensor& perCorner, std:
     const auto [keys, inverse, counts] = at::_unique2(all, true, true, true);
     field.keys = keys;
     field.voxels = inverse.reshape({-1, 8});
+    field.sharing = counts;
     const auto device = perCorner.device();
     const auto rows = inverse.to(device);
     const auto flat = perCorner.flatten(0, 1);
@@ -62,14 +64,26 @@ CornerField cornerField(const Tensor& coordinates, const Tensor& perCorner, std:
     return field;
 }
 
-/// The cubes around inside corners, ascending: all that a surface can cross.
-Tensor candidateCubes(const CornerField& field, std::int64_t resolution) {
+/// The cubes that a surface can cross, ascending: those around inside corners and, where other corners may be inside
+/// too, around corners at the voxels' border.
+Tensor candidateCubes(const CornerField& field, std::int64_t resolution, bool solid) {
     const std::int64_t side = resolution + 1;
-    const auto inside = field.values.select(1, 0).detach().lt(0).nonzero().flatten().to(torch::kCPU);
-    const auto corners = unpack(field.keys.index_select(0, inside), side);
+    auto chosen = field.values.select(1, 0).detach().lt(0).to(torch::kCPU);
+    if (solid) chosen = chosen | field.sharing.lt(8);
+    const auto corners = unpack(field.keys.index_select(0, chosen.nonzero().flatten()), side);
     const auto cubes = (corners.unsqueeze(1) - cornerOffsets().unsqueeze(0)).reshape({-1, 3});
     const auto within = (cubes.ge(0) & cubes.lt(resolution)).all(1).nonzero().flatten();
     return std::get<0>(at::_unique2(pack(cubes.index_select(0, within), side)));
+}
+
+/// Distance of corners that no voxel has: -1 in the solid, else 1.
+Tensor plainDistance(const Tensor& corners, const Tensor& solid, std::int64_t resolution,
+                     const torch::TensorOptions& options) {
+    if (!solid.defined()) return torch::ones({corners.size(0)}, options);
+    const std::int64_t side = solid.size(0);
+    const auto voxel = torch::div(corners * side, resolution, "floor").clamp_max(side - 1);
+    const auto inside = solid.to(torch::kCPU).flatten().index_select(0, pack(voxel, side));
+    return (1 - 2 * inside.to(torch::kFloat)).to(options);
 }
 
 /// Rows of `values` at `rows` of a tensor that is `fill` elsewhere.
@@ -81,9 +95,9 @@ Tensor placed(const Tensor& values, const Tensor& rows, std::int64_t count, doub
 }
 
 FlexiCubesGrid gridOf(const CornerField& field, const Tensor& coordinates, const Tensor& weights,
-                      std::int64_t resolution, bool colors) {
+                      std::int64_t resolution, bool colors, const Tensor& solid) {
     const std::int64_t side = resolution + 1;
-    const Tensor cubes = candidateCubes(field, resolution);
+    const Tensor cubes = candidateCubes(field, resolution, solid.defined());
     FlexiCubesGrid grid;
     grid.coordinates = unpack(cubes, side);
     const auto cubeCorners = pack(grid.coordinates.unsqueeze(1) + cornerOffsets().unsqueeze(0), side);
@@ -91,9 +105,11 @@ FlexiCubesGrid gridOf(const CornerField& field, const Tensor& coordinates, const
     grid.cubes = placesIn(corners, cubeCorners);
     const auto rows = placesIn(corners, field.keys);
     const auto& values = field.values;
-    grid.distance = placed(values.select(1, 0), rows, corners.size(0), 1);
+    const auto points = unpack(corners, side);
+    grid.distance = plainDistance(points, solid, resolution, values.options().requires_grad(false))
+                        .index_copy(0, rows.to(values.device()), values.select(1, 0));
     const auto deformation = placed(values.narrow(1, 1, 3), rows, corners.size(0), 0);
-    grid.positions = deformed(unpack(corners, side), deformation, resolution);
+    grid.positions = deformed(points, deformation, resolution);
     if (colors) grid.attributes = placed(values.narrow(1, 4, 6), rows, corners.size(0), 0);
     // Weights of the candidates that are voxels themselves; 0 for others.
     const auto voxels = pack(coordinates, side);
@@ -122,7 +138,7 @@ DecodedMesh emptyMesh(bool colors) {
 }
 
 DecodedMesh extractMesh(const Tensor& coordinates, const Tensor& channels, std::int64_t resolution,
-                        const MeshChannels& layout, bool training) {
+                        const MeshChannels& layout, bool training, const Tensor& solid) {
     if (coordinates.size(0) == 0) return emptyMesh(layout.colors);
     const auto voxels = coordinates.to(torch::kCPU, torch::kLong);
     std::int64_t next = 0;
@@ -135,7 +151,8 @@ DecodedMesh extractMesh(const Tensor& coordinates, const Tensor& channels, std::
     const auto weights = take(MeshChannels::kWeights);
     if (layout.colors) perCorner.push_back(take(MeshChannels::kColors).reshape({-1, 8, 6}));
     const CornerField field = cornerField(voxels, torch::cat(perCorner, 2), resolution + 1, training);
-    const FlexiCubesMesh surface = flexiCubes(gridOf(field, voxels, weights, resolution, layout.colors), training);
+    const FlexiCubesMesh surface =
+        flexiCubes(gridOf(field, voxels, weights, resolution, layout.colors, solid), training);
     DecodedMesh mesh;
     mesh.vertices = surface.vertices;
     mesh.faces = surface.faces;

@@ -27,10 +27,11 @@ struct DecodedMesh {
 };
 
 /// coordinates: (n, 3) int64 in 0..resolution - 1, distinct, in any order; channels: (n, layout.count()). Every corner
-/// takes the mean of the voxels that share it; corners of no voxel are outside at distance 1. Work and memory are
-/// proportional to the voxels, not to the grid.
+/// takes the mean of the voxels that share it. Corners of no voxel are outside at distance 1; with `solid`, a boolean
+/// (g, g, g) where g divides the resolution, they are inside at distance -1 where it is true, so that a band of voxels
+/// around a surface yields no second surface on its inner side. Work and memory are proportional to the voxels.
 DecodedMesh extractMesh(const torch::Tensor& coordinates, const torch::Tensor& channels, std::int64_t resolution,
-                        const MeshChannels& layout, bool training);
+                        const MeshChannels& layout, bool training, const torch::Tensor& solid = {});
 
 /// A mesh without vertices.
 DecodedMesh emptyMesh(bool colors);
