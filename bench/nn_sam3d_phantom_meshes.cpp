@@ -87,16 +87,67 @@ std::vector<Organ> organs(int first, int count) {
     return result;
 }
 
-/// Mean distance from points of a surface to the nearest of another, voxels, both ways averaged.
-double surfaceDistance(const torch::Tensor& a, const torch::Tensor& b) {
-    const auto oneWay = [](const torch::Tensor& from, const torch::Tensor& to) {
-        double sum = 0;
-        for (const auto& part : from.split(2048))
-            sum += std::get<0>(torch::cdist(part, to).min(1)).sum().item<double>();
-        return sum / static_cast<double>(from.size(0));
+using Point = std::array<double, 3>;
+
+Point minus(const Point& a, const Point& b) {
+    return {a[0] - b[0], a[1] - b[1], a[2] - b[2]};
+}
+double dot(const Point& a, const Point& b) {
+    return a[0] * b[0] + a[1] * b[1] + a[2] * b[2];
+}
+
+double toSegment(const Point& p, const Point& a, const Point& b) {
+    const Point along = minus(b, a), from = minus(p, a);
+    const double length = dot(along, along);
+    const double t = length > 0 ? std::clamp(dot(from, along) / length, 0.0, 1.0) : 0.0;
+    const Point gap{from[0] - t * along[0], from[1] - t * along[1], from[2] - t * along[2]};
+    return std::sqrt(dot(gap, gap));
+}
+
+double toTriangle(const Point& p, const Point& a, const Point& b, const Point& c) {
+    const Point u = minus(b, a), v = minus(c, a), w = minus(p, a);
+    const double uu = dot(u, u), uv = dot(u, v), vv = dot(v, v), wu = dot(w, u), wv = dot(w, v);
+    const double area = uu * vv - uv * uv;
+    if (area > 0) {
+        const double s = (vv * wu - uv * wv) / area, t = (uu * wv - uv * wu) / area;
+        if (s >= 0 && t >= 0 && s + t <= 1) {
+            const Point gap{w[0] - s * u[0] - t * v[0], w[1] - s * u[1] - t * v[1], w[2] - s * u[2] - t * v[2]};
+            return std::sqrt(dot(gap, gap));
+        }
+    }
+    return std::min({toSegment(p, a, b), toSegment(p, b, c), toSegment(p, c, a)});
+}
+
+struct Surface {
+    torch::Tensor vertices, faces;
+};
+
+/// Mean distance of points to a surface: to the nearest of the triangles whose centres are nearest.
+double meanDistance(const torch::Tensor& points, const Surface& surface) {
+    constexpr std::int64_t kNearest = 24;
+    const auto corner = [&](std::int64_t i) {
+        return surface.vertices.index_select(0, surface.faces.select(1, i)).to(torch::kDouble).contiguous();
     };
-    if (a.size(0) == 0 || b.size(0) == 0) return std::numeric_limits<double>::infinity();
-    return (oneWay(a, b) + oneWay(b, a)) / 2 * kGrid;
+    const auto a = corner(0), b = corner(1), c = corner(2);
+    const auto centres = ((a + b + c) / 3).to(torch::kFloat);
+    const auto at = [](const torch::Tensor& t, std::int64_t i) {
+        const double* row = t.data_ptr<double>() + 3 * i;
+        return Point{row[0], row[1], row[2]};
+    };
+    double sum = 0;
+    for (const auto& part : points.split(512)) {
+        const auto near = std::get<1>(torch::cdist(part, centres).topk(kNearest, 1, false)).contiguous();
+        const auto place = part.to(torch::kDouble).contiguous();
+        for (std::int64_t i = 0; i < part.size(0); ++i) {
+            double best = std::numeric_limits<double>::infinity();
+            for (std::int64_t j = 0; j < kNearest; ++j) {
+                const std::int64_t face = near.data_ptr<std::int64_t>()[i * kNearest + j];
+                best = std::min(best, toTriangle(at(place, i), at(a, face), at(b, face), at(c, face)));
+            }
+            sum += best;
+        }
+    }
+    return sum / static_cast<double>(points.size(0));
 }
 
 /// Points spread evenly over the faces.
@@ -114,9 +165,18 @@ torch::Tensor spreadOver(const torch::Tensor& vertices, const torch::Tensor& fac
     return at(a) + u * (at(b) - at(a)) + v * (at(c) - at(a));
 }
 
-struct Surface {
-    torch::Tensor vertices, faces;
-};
+/// Mean of the mean distances both ways, voxels.
+double surfaceDistance(const Surface& surface, const ReferenceShape& truth) {
+    constexpr std::int64_t kPoints = 4000;
+    if (surface.faces.size(0) == 0) return std::numeric_limits<double>::infinity();
+    const auto own = spreadOver(surface.vertices, surface.faces, kPoints);
+    const auto chosen =
+        torch::randperm(truth.surface().size(0)).narrow(0, 0, std::min(kPoints, truth.surface().size(0)));
+    return kGrid *
+           (truth.distance(own).abs().mean().item<double>() +
+            meanDistance(truth.surface().index_select(0, chosen), surface)) /
+           2;
+}
 
 Surface marchingCubes(const torch::Tensor& solid) {
     Volume<std::uint8_t> volume(Geometry::axisAligned({kGrid, kGrid, kGrid}, {1, 1, 1}));
@@ -193,17 +253,12 @@ int main(int argc, char** argv) {
     std::fflush(stdout);
     train(decoder, training, steps, argument(4, 1200));
     double ours = 0, plain = 0;
-    constexpr std::int64_t kPoints = 20000;
     fmt::print("\nmean surface distance, voxels of the 64^3 grid\n{:<18}{:>8}{:>10}{:>18}\n", "organ", "mm/voxel",
                "decoder", "marching cubes");
     for (const Organ& organ : unseen) {
         torch::manual_seed(2);
         const Surface own = decoded(decoder, organ.shape), cubes = marchingCubes(organ.shape.solid());
-        auto truth = organ.shape.surface();
-        if (truth.size(0) > 2 * kPoints)
-            truth = truth.index_select(0, torch::randperm(truth.size(0)).narrow(0, 0, 2 * kPoints));
-        const double a = surfaceDistance(spreadOver(own.vertices, own.faces, kPoints), truth),
-                     b = surfaceDistance(spreadOver(cubes.vertices, cubes.faces, kPoints), truth);
+        const double a = surfaceDistance(own, organ.shape), b = surfaceDistance(cubes, organ.shape);
         ours += a;
         plain += b;
         fmt::print("{:<18}{:>8.2f}{:>10.4f}{:>18.4f}\n", organ.name, organ.voxelMm, a, b);

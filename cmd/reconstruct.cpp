@@ -7,6 +7,7 @@
 #include "medseg/base/logging.h"
 #include "medseg/dataset/sam3d_slices.h"
 #include "medseg/io/image_file.h"
+#include "medseg/io/mesh_file.h"
 #include "medseg/nn/network_module.h"
 
 namespace medseg::cli {
@@ -14,7 +15,7 @@ namespace {
 
 struct Options {
     ReconstructRequest request;
-    std::string model, image, mask, output, uncertainty;
+    std::string model, image, mask, output, uncertainty, surface, splats;
     std::vector<std::string> slices;
     bool json = false;
 };
@@ -40,6 +41,12 @@ int run(Options& options) {
     request.mask = options.mask;
     request.output = options.output;
     request.uncertainty = options.uncertainty;
+    request.surface = options.surface;
+    request.splats = options.splats;
+    if (!options.surface.empty() && !isMeshName(request.surface))
+        throw UsageError(fmt::format("--surface {}: give a name ending in .obj, .ply or .stl", options.surface));
+    if (!options.splats.empty() && request.splats.extension() != ".ply")
+        throw UsageError(fmt::format("--splats {}: give a name ending in .ply", options.splats));
     requireImageName(request.output);
     if (!options.uncertainty.empty()) requireImageName(request.uncertainty);
     for (const std::string& slice : options.slices) request.slices.push_back(sliceFrom(slice));
@@ -81,6 +88,11 @@ std::function<int()> declare(CLI::App& app) {
         ->type_name("N");
     app.add_option("--uncertainty", options->uncertainty,
                    "Also write the entropy of slices and samples, 0 (sure) to 1, e.g. uncertainty.nii.gz")
+        ->type_name("FILE");
+    app.add_option("--surface", options->surface,
+                   "Also write the decoded surfaces in RAS+ mm, .obj, .ply or .stl (models with a mesh decoder)")
+        ->type_name("FILE");
+    app.add_option("--splats", options->splats, "Also write Gaussian splats, .ply (released Gaussian decoder)")
         ->type_name("FILE");
     app.add_option("overrides", options->request.overrides,
                    "Recipe keys that win: sampling.samples=4 sampling.steps=10")

@@ -14,6 +14,7 @@
 #include "medseg/dataset/sam3d_conditions.h"
 #include "medseg/dataset/sam3d_volume.h"
 #include "medseg/io/image_file.h"
+#include "medseg/io/mesh_file.h"
 #include "medseg/nn/lora/lora.h"
 
 namespace medseg {
@@ -44,15 +45,16 @@ class Competition {
     explicit Competition(const Geometry& geometry)
         : labels_(geometry, std::uint8_t{0}), best_(geometry, 0.0F), uncertainty_(geometry, 0.0F) {}
 
-    void add(int label, const Volume<float>& probability) {
+    /// `occupancy` decides about the label, `probability` about the uncertainty.
+    void add(int label, const Volume<float>& occupancy, const Volume<float>& probability) {
         for (std::int64_t i = 0; i < probability.voxelCount(); ++i) {
-            const float p = probability.data()[i];
+            const float p = probability.data()[i], o = occupancy.data()[i];
             if (p > 0 && p < 1) {
                 const float entropy = -(p * std::log2(p) + (1 - p) * std::log2(1 - p));
                 uncertainty_.data()[i] = std::max(uncertainty_.data()[i], entropy);
             }
-            if (p < 0.5F || p <= best_.data()[i]) continue;
-            best_.data()[i] = p;
+            if (o < 0.5F || o <= best_.data()[i]) continue;
+            best_.data()[i] = o;
             labels_.data()[i] = static_cast<std::uint8_t>(label);
         }
     }
@@ -93,6 +95,7 @@ Reconstructor::Reconstructor(const fs::path& model, const std::vector<std::strin
     rules_ = ConditionRules::from(model_.recipe, model_.network->shape().condition.dino.inputSize);
     rules_.framePoints = usesFramePoints(model_.recipe);
     sampling_ = samplingOf(model_.recipe.sampling);
+    if (model_.recipe.sampling.mesh) surfaces_ = SurfaceDecoder::find(model, model_.recipe);
 }
 
 std::vector<float> Reconstructor::frameProbability(const ConditionSlice& slice, int label,
@@ -127,17 +130,44 @@ std::vector<float> Reconstructor::frameProbability(const ConditionSlice& slice, 
     return sum;
 }
 
-Volume<float> Reconstructor::probability(const std::vector<ConditionSlice>& slices, int label, const Geometry& target) {
+ReconstructedObject Reconstructor::object(const std::vector<ConditionSlice>& slices, int label,
+                                          const Geometry& target) {
     if (slices.empty()) throw DataError(fmt::format("no slice shows label {}", label));
     Volume<float> mean(target, 0.0F);
+    std::vector<float> shared;  // mean in the first slice's frame
+    int sharing = 0;
+    std::optional<OccupancyFrame> first;
     for (const ConditionSlice& slice : slices) {
         const OccupancyFrame frame =
             frameFor(model_.recipe, slice.slice, label, slice.size, model_.network->shape().grid);
-        const Volume<float> one = placeFrame(frameProbability(slice, label, frame), frame, slice.affine, target);
+        const std::vector<float> values = frameProbability(slice, label, frame);
+        const Volume<float> one = placeFrame(values, frame, slice.affine, target);
         const float share = 1.0F / static_cast<float>(slices.size());
         for (std::int64_t i = 0; i < mean.voxelCount(); ++i) mean.data()[i] += share * one.data()[i];
+        if (!first) {
+            first = frame;
+            shared.assign(values.size(), 0.0F);
+        }
+        if (frame.centre != first->centre || frame.side != first->side) continue;
+        for (std::size_t i = 0; i < shared.size(); ++i) shared[i] += values[i];
+        ++sharing;
     }
-    return mean;
+    ReconstructedObject result;
+    result.probability = std::move(mean);
+    if (!hasSurfaces()) return result;
+    std::vector<std::uint8_t> solid(shared.size());
+    for (std::size_t i = 0; i < shared.size(); ++i) solid[i] = 2 * shared[i] >= static_cast<float>(sharing) ? 1 : 0;
+    const ConditionSlice& slice = slices.front();
+    std::optional<ConditionImages> condition;
+    if (surfaces_->needsCondition()) {
+        ConditionRules rules = rules_;
+        rules.targetSize = surfaces_->conditionSize();
+        condition = conditionImages(slice.slice, label, slice.affine, *first, rules, slice.name);
+    }
+    const std::uint64_t seed =
+        Random(model_.recipe.seed, hashOf(fmt::format("{} {} latents", slice.name, label))).next();
+    result.decoded = surfaces_->decode(solid, *first, slice.affine, condition ? &*condition : nullptr, seed);
+    return result;
 }
 
 ReconstructOutcome reconstructFile(const ReconstructRequest& request) {
@@ -154,9 +184,16 @@ ReconstructOutcome reconstructFile(const ReconstructRequest& request) {
     if (labels.empty())
         throw DataError(request.mask.string(), fmt::format("shows none of the labels 1..{} that the model knows",
                                                            reconstructor.labels().size()));
+    if ((!request.surface.empty() || !request.splats.empty()) && !reconstructor.hasSurfaces())
+        throw UsageError(
+            fmt::format("{} has no mesh decoder: train it with sam3d.stage=latent, or take the surface of "
+                        "the result with medseg mesh",
+                        request.model.string()));
     ReconstructOutcome outcome;
     Competition competition(image.geometry());
     LabelTable table;
+    std::vector<LabelMesh> meshes;
+    std::vector<Splat> splats;
     for (const int label : labels) {
         std::vector<Sam3dObject> chosen;
         for (const ReconstructSlice& slice : request.slices) chosen.push_back({0, label, slice.axis, slice.index, 0});
@@ -171,15 +208,34 @@ ReconstructOutcome reconstructFile(const ReconstructRequest& request) {
         if (slices.empty())
             throw DataError(request.mask.string(),
                             fmt::format("no slice shows {} pixels of label {}", recipe.sam3d.minPixels, label));
-        competition.add(label, reconstructor.probability(slices, label, image.geometry()));
+        const ReconstructedObject object = reconstructor.object(slices, label, image.geometry());
+        const Label entry{label, mask.table().nameOf(label), mask.table().colorOf(label)};
+        if (object.decoded) {
+            competition.add(label, object.decoded->occupancy(image.geometry()), object.probability);
+            if (!request.surface.empty()) meshes.push_back({entry, object.decoded->worldMesh()});
+            if (!request.splats.empty()) {
+                const std::vector<Splat> own = reconstructor.surfaces().splats(*object.decoded);
+                splats.insert(splats.end(), own.begin(), own.end());
+            }
+        } else {
+            competition.add(label, object.probability, object.probability);
+        }
         outcome.slices += static_cast<std::int64_t>(slices.size());
-        table.add({label, mask.table().nameOf(label), mask.table().colorOf(label)});
+        table.add(entry);
     }
     writeLabelMap(request.output, competition.takeLabels(std::move(table)));
     outcome.files.push_back(request.output);
     if (!request.uncertainty.empty()) {
         writeImage(request.uncertainty, AnyVolume(competition.takeUncertainty()));
         outcome.files.push_back(request.uncertainty);
+    }
+    if (!request.surface.empty()) {
+        writeMeshes(request.surface, meshes);
+        outcome.files.push_back(request.surface);
+    }
+    if (!request.splats.empty()) {
+        writeSplats(request.splats, splats);
+        outcome.files.push_back(request.splats);
     }
     outcome.objects = static_cast<int>(labels.size());
     outcome.seconds = secondsSince(start);
@@ -216,13 +272,21 @@ ReconstructOutcome reconstructCases(const ReconstructCasesRequest& request) {
             }
             const Geometry target(data.dataset->sizeOf(index), slices.front().affine);
             if (!competition) competition = std::make_unique<Competition>(target);
-            const Volume<float> probability = reconstructor.probability(slices, label, target);
-            competition->add(label, probability);
+            ReconstructedObject object = reconstructor.object(slices, label, target);
+            const Label entry{label, fmt::format("label_{}", label), labelColor(label)};
             const fs::path file = request.output / (id + "_objects") / fmt::format("label_{}.nii.gz", label);
             createDirectories(file.parent_path());
-            writeImage(file, AnyVolume(thresholded(probability)));
+            Volume<float> occupancy;
+            if (object.decoded) {
+                occupancy = object.decoded->occupancy(target);
+                const LabelMesh mesh{entry, object.decoded->worldMesh()};
+                writeMeshes(file.parent_path() / fmt::format("label_{}.obj", label), {&mesh, 1});
+            }
+            const Volume<float>& chosenBy = object.decoded ? occupancy : object.probability;
+            competition->add(label, chosenBy, object.probability);
+            writeImage(file, AnyVolume(thresholded(chosenBy)));
             used[id][std::to_string(label)] = toJson(chosen);
-            table.add({label, fmt::format("label_{}", label), labelColor(label)});
+            table.add(entry);
             ++outcome.objects;
             outcome.slices += static_cast<std::int64_t>(slices.size());
         }

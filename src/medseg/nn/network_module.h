@@ -230,6 +230,8 @@ struct ReconstructRequest {
     std::vector<int> labels;               ///< empty: all that the mask shows
     std::filesystem::path output;          ///< label map in the image's geometry
     std::filesystem::path uncertainty;     ///< optional: entropy 0..1 in bits, the largest of all labels
+    std::filesystem::path surface;         ///< optional: decoded surfaces, .obj, .ply or .stl
+    std::filesystem::path splats;          ///< optional: Gaussian splats, .ply; needs the released decoder
     std::vector<std::string> overrides;    ///< recipe keys that win over the model's
 };
 
@@ -237,7 +239,8 @@ struct ReconstructRequest {
 struct ReconstructCasesRequest {
     std::filesystem::path model;
     std::filesystem::path cases;  ///< what `medseg prepare --form sam3d` wrote
-    /// CASE.nii.gz, CASE_uncertainty.nii.gz, CASE_objects/label_N.nii.gz (each label by itself), slices.json
+    /// CASE.nii.gz, CASE_uncertainty.nii.gz, CASE_objects/label_N.nii.gz (each label by itself) and, with a mesh
+    /// decoder, label_N.obj, slices.json
     std::filesystem::path output;
     std::vector<std::string> overrides;
 };

@@ -61,7 +61,8 @@ fs::path proofOf(Stage stage, const RunFolders& folders, const Recipe& recipe) {
         case Stage::Prepare:
             return preparedManifest(recipe, folders.cache);
         case Stage::Train:
-            return folders.model / (recipe.model.kind == "sam3d" ? "latest.pt" : "latest.pth");
+            if (recipe.model.kind != "sam3d") return folders.model / "latest.pth";
+            return folders.model / (recipe.sam3d.stage == "structure" ? "latest.pt" : "latent/latest.pt");
         case Stage::Predict:
             return folders.predictions;
         case Stage::Evaluate:

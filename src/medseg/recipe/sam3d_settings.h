@@ -1,4 +1,4 @@
-// Recipe sections of SAM 3D's structure stage ("sam3d"), of its sampling ("sampling"), of low-rank adapters ("lora")
+// Recipe sections of SAM 3D's two stages ("sam3d"), of its sampling ("sampling"), of low-rank adapters ("lora")
 // and of the terms of its loss ("loss"). The names of the last two are those of the medical fine-tuning scripts.
 #pragma once
 
@@ -12,6 +12,7 @@ namespace medseg {
 
 struct Sam3dRecipeSettings {
     std::string preset = "tiny";
+    std::string stage = "structure";
     std::string weights;
     std::string slices;
     int classes = 0;
@@ -35,12 +36,21 @@ struct Sam3dRecipeSettings {
     int vaeSamplesPerEpoch = 0;
     double vaeLearningRate = 1e-3;
     double vaeKlWeight = 1e-3;
+    std::string latents = "auto";
+    std::string latentGenerator = "frozen";
+    int latentVoxels = 0;
+    int latentEpochs = 20;
+    int latentSamplesPerEpoch = 0;
+    double latentLearningRate = 1e-3;
 };
 
 template <typename Visitor>
 void visitFields(Visitor&& field, Sam3dRecipeSettings& s) {
     field("preset", s.preset, "size of the networks: tiny trains on a CPU in minutes, official is the release",
           oneOf({"tiny", "small", "official"}));
+    field("stage", s.stage,
+          "what is trained: structure, from a slice to occupancy; latent, from occupancy to a surface; or both",
+          oneOf({"structure", "latent", "both"}));
     field("weights", s.weights,
           "folder with ss_encoder.safetensors, ss_decoder.ckpt and ss_generator.ckpt, or a model that medseg trained; "
           "empty: train from scratch",
@@ -79,6 +89,19 @@ void visitFields(Visitor&& field, Sam3dRecipeSettings& s) {
     field("vae_samples_per_epoch", s.vaeSamplesPerEpoch, "shapes an epoch of the autoencoder; 0: all", between(0, 1e9));
     field("vae_learning_rate", s.vaeLearningRate, "highest step size of the autoencoder", between(0, 10));
     field("vae_kl_weight", s.vaeKlWeight, "weight of its Kullback-Leibler term", between(0, 1e3));
+    field(
+        "latents", s.latents,
+        "what the mesh decoder sees: generator, latents sampled from the slice; structure, the occupancy around every "
+        "voxel; auto: generator for the official preset",
+        oneOf({"auto", "generator", "structure"}));
+    field("latent_generator", s.latentGenerator,
+          "latent generator: frozen, its latents are sampled once; or trained through the mesh decoder",
+          oneOf({"frozen", "trained"}));
+    field("latent_voxels", s.latentVoxels, "larger shapes are trained on a part of this many voxels; 0: whole shapes",
+          between(0, 1e7));
+    field("latent_epochs", s.latentEpochs, "training of the latent stage", between(1, 1e6));
+    field("latent_samples_per_epoch", s.latentSamplesPerEpoch, "shapes an epoch of it; 0: all", between(0, 1e9));
+    field("latent_learning_rate", s.latentLearningRate, "its highest step size", between(0, 10));
 }
 
 /// From noise to shapes; the same model may be sampled in many ways.
@@ -90,6 +113,9 @@ struct SamplingRecipeSettings {
     bool distilled = false;
     int slicesPerObject = 1;
     int samples = 1;
+    bool mesh = true;
+    int latentSteps = 25;
+    double latentGuidance = 1;
 };
 
 template <typename Visitor>
@@ -102,6 +128,10 @@ void visitFields(Visitor&& field, SamplingRecipeSettings& s) {
     field("slices_per_object", s.slicesPerObject, "slices whose reconstructions are averaged, spread over the axes",
           between(1, 1000));
     field("samples", s.samples, "reconstructions of each slice that are averaged", between(1, 1000));
+    field("mesh", s.mesh, "decode surfaces where the model has a mesh decoder, and label voxels by them", Allowed{});
+    field("latent_steps", s.latentSteps, "sampling steps of structured latents", between(1, 1000));
+    field("latent_guidance", s.latentGuidance, "their guidance by the condition, in the same interval",
+          between(0, 100));
 }
 
 struct LoraRecipeSettings {
@@ -112,6 +142,7 @@ struct LoraRecipeSettings {
     std::vector<std::string> targets{"to_qkv", "to_q", "to_kv", "to_out"};
     std::vector<std::string> exclude;
     std::vector<std::string> train;
+    std::vector<std::string> trainLatent{"slat_decoder_mesh.out_layer"};
 };
 
 template <typename Visitor>
@@ -124,6 +155,7 @@ void visitFields(Visitor&& field, LoraRecipeSettings& s) {
           Allowed{});
     field("exclude", s.exclude, "paths that get no adapter", Allowed{});
     field("train", s.train, "further parameters that train, and are saved, with the adapters", Allowed{});
+    field("train_latent", s.trainLatent, "the same in the latent stage", Allowed{});
 }
 
 struct ReconstructionLossSettings {
@@ -131,6 +163,11 @@ struct ReconstructionLossSettings {
     double occupancy = 0;
     double sdf = 0;
     double mask = 0;
+    double meshDistance = 1;
+    double chamfer = 0.1;
+    double regulariser = 0.1;
+    double meshOccupancy = 0;
+    double meshLimit = 3;
 };
 
 template <typename Visitor>
@@ -140,6 +177,15 @@ void visitFields(Visitor&& field, ReconstructionLossSettings& s) {
           between(0, 1e6));
     field("w_sdf_loss", s.sdf, "weight of decoded errors by their distance to the surface", between(0, 1e6));
     field("w_mask_loss", s.mask, "weight of cross entropy and Dice on the slice that was given", between(0, 1e6));
+    field("w_mesh_sdf_loss", s.meshDistance,
+          "latent stage: weight of the distance error at the supervision points, voxels", between(0, 1e6));
+    field("w_chamfer_loss", s.chamfer, "latent stage: weight of the squared Chamfer distance of surfaces, voxels^2",
+          between(0, 1e6));
+    field("w_regulariser", s.regulariser, "latent stage: weight of FlexiCubes' regulariser", between(0, 1e6));
+    field("w_mesh_occupancy_loss", s.meshOccupancy, "latent stage: weight of cross entropy of inside and outside",
+          between(0, 1e6));
+    field("mesh_sdf_limit", s.meshLimit, "latent stage: distances beyond this many voxels count alike",
+          between(0.1, 100));
 }
 
 }  // namespace medseg

@@ -9,6 +9,7 @@
 #include "medseg/io/torch_checkpoint.h"
 #include "medseg/nn/lora/lora.h"
 #include "medseg/nn/tensor_bridge.h"
+#include "medseg/train/latent_task.h"
 #include "medseg/train/reconstruction_task.h"
 #include "medseg/train/structure_vae_task.h"
 #include "medseg/train/trainer.h"
@@ -72,13 +73,14 @@ TrainOutcome trainReconstruction(const TrainRequest& request, DataParallel* rank
         throw UsageError("lora.enabled needs weights to adapt: set sam3d.weights");
     torch::manual_seed(recipe.seed);
     ReconstructionData data = ReconstructionData::open(recipe, request.cache);
-    Sam3dNetwork network(sam3dShape(recipe.sam3d.preset));
     if (request.writes) {
         createDirectories(request.output);
         writeTextFile(request.output / "recipe.yaml", recipeToYaml(recipe));
         writeCaseSplit(request.output / "split.json", data.split);
-        writeMeanShapes(request.output / "mean_shapes.npz", recipe, data, network->shape().grid);
     }
+    if (recipe.sam3d.stage == "latent") return trainLatentStage(request, data, ranks);
+    Sam3dNetwork network(sam3dShape(recipe.sam3d.preset));
+    if (request.writes) writeMeanShapes(request.output / "mean_shapes.npz", recipe, data, network->shape().grid);
     if (recipe.sam3d.weights.empty()) {
         trainAutoencoder(request, network, data, ranks);
     } else {
@@ -87,10 +89,15 @@ TrainOutcome trainReconstruction(const TrainRequest& request, DataParallel* rank
         removeLora(*network);
     }
     torch::manual_seed(recipe.seed);  // adapters start the same whether the autoencoder was trained in this run or not
-    ReconstructionTask task(request, network, std::move(data));
-    if (ranks != nullptr) task.join(*ranks);
-    describeTraining(recipe, *network);
-    return Trainer(recipe.train, task, request.output, ranks).run(request.resume, request.resumeFrom);
+    const auto trainStructure = [&](ReconstructionData own) {
+        ReconstructionTask task(request, network, std::move(own));
+        if (ranks != nullptr) task.join(*ranks);
+        describeTraining(recipe, *network);
+        return Trainer(recipe.train, task, request.output, ranks).run(request.resume, request.resumeFrom);
+    };
+    TrainOutcome outcome = trainStructure(std::move(data));
+    if (recipe.sam3d.stage == "both") trainLatentStage(request, ReconstructionData::open(recipe, request.cache), ranks);
+    return outcome;
 }
 
 }  // namespace medseg

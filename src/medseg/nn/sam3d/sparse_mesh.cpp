@@ -126,6 +126,12 @@ FlexiCubesGrid gridOf(const CornerField& field, const Tensor& coordinates, const
 
 }  // namespace
 
+Tensor cornerDistances(const Tensor& coordinates, const Tensor& channels, std::int64_t resolution) {
+    const auto own = channels.narrow(1, 0, MeshChannels::kCorners).unsqueeze(2) - 1.0 / static_cast<double>(resolution);
+    const CornerField field = cornerField(coordinates.to(torch::kCPU, torch::kLong), own, resolution + 1, false);
+    return field.values.select(1, 0).index_select(0, field.voxels.flatten().to(channels.device())).reshape({-1, 8});
+}
+
 DecodedMesh emptyMesh(bool colors) {
     DecodedMesh mesh;
     mesh.vertices = torch::zeros({0, 3});

@@ -33,6 +33,9 @@ struct DecodedMesh {
 DecodedMesh extractMesh(const torch::Tensor& coordinates, const torch::Tensor& channels, std::int64_t resolution,
                         const MeshChannels& layout, bool training, const torch::Tensor& solid = {});
 
+/// Signed distance at the corners of every voxel (n, 8), cube units, from what the voxels that share a corner say.
+torch::Tensor cornerDistances(const torch::Tensor& coordinates, const torch::Tensor& channels, std::int64_t resolution);
+
 /// A mesh without vertices.
 DecodedMesh emptyMesh(bool colors);
 
