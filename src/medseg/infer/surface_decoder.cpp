@@ -11,6 +11,9 @@
 namespace medseg {
 namespace {
 
+/// More voxels than this are decoded on a grid half as fine, as the release does.
+constexpr std::int64_t kMostVoxels = 42000;
+
 /// A point of the cube [-0.5, 0.5]^3 as index of the framed volume, and back.
 double toIndex(const OccupancyFrame& frame, std::size_t axis, double place) {
     return frame.centre[axis] + place * frame.side - 0.5;
@@ -192,9 +195,15 @@ DecodedObject SurfaceDecoder::decode(const std::vector<std::uint8_t>& solid, con
     DecodedObject object;
     object.frame = frame;
     object.affine = affine;
-    object.resolution = network->shape().mesh.meshResolution();
     object.solid = gridTensor(solid, frame.grid).gt(0.5);
-    object.voxels = needsCondition() ? shellVoxels(object.solid) : bandVoxels(object.solid);
+    const auto voxelsOf = [&] { return needsCondition() ? shellVoxels(object.solid) : bandVoxels(object.solid); };
+    object.voxels = voxelsOf();
+    while (object.voxels.size(0) > kMostVoxels) {
+        object.solid = torch::max_pool3d(object.solid.to(torch::kFloat).unsqueeze(0), 2)[0].gt(0.5);
+        object.voxels = voxelsOf();
+    }
+    object.resolution =
+        object.solid.size(0) * network->shape().mesh.meshResolution() / network->shape().mesh.resolution;
     object.mesh = emptyMesh(network->shape().mesh.colors);
     object.fineVoxels = torch::zeros({0, 3}, torch::kLong);
     object.corners = torch::zeros({0, 8});
@@ -214,8 +223,9 @@ DecodedObject SurfaceDecoder::decode(const std::vector<std::uint8_t>& solid, con
         object.latents = cornerOccupancy(object.solid, object.voxels);
     }
     const DecodedField field = network->decoder->forward(object.latents, structure);
-    object.mesh = network->decoder->meshes(field, false, {object.solid}).at(0);
     object.fineVoxels = field.structure->positions().contiguous();
+    object.mesh = extractMesh(object.fineVoxels, field.channels, object.resolution,
+                              MeshChannels{network->shape().mesh.colors}, false, object.solid);
     object.corners = cornerDistances(object.fineVoxels, field.channels, object.resolution);
     return object;
 }

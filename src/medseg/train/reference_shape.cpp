@@ -55,8 +55,12 @@ ReferenceShape::ReferenceShape(const Volume<float>& distance, const OccupancyFra
 
 torch::Tensor ReferenceShape::distance(const torch::Tensor& points) const {
     namespace F = torch::nn::functional;
+    const auto turned = (points - shift_) * sign_;
+    std::vector<torch::Tensor> original(3);
+    for (std::size_t i = 0; i < 3; ++i)
+        original[static_cast<std::size_t>(axes_[i])] = turned.select(1, static_cast<std::int64_t>(i));
     // grid_sample counts axes from the last one.
-    const auto place = ((points - shift_) * 2).flip({1}).reshape({1, 1, 1, -1, 3});
+    const auto place = 2 * torch::stack({original[2], original[1], original[0]}, 1).reshape({1, 1, 1, -1, 3});
     const auto options =
         F::GridSampleFuncOptions().mode(torch::kBilinear).padding_mode(torch::kBorder).align_corners(false);
     return F::grid_sample(field_.unsqueeze(0).unsqueeze(0), place, options).flatten();
@@ -68,15 +72,14 @@ MeshTarget ReferenceShape::target() const {
 
 ReferenceShape ReferenceShape::changed(Random& random) const {
     ReferenceShape other;
-    std::vector<std::int64_t> axes{0, 1, 2}, mirrored;
-    random.shuffle(axes);
+    random.shuffle(other.axes_);
+    std::vector<std::int64_t> mirrored;
     for (std::int64_t axis = 0; axis < 3; ++axis)
         if (random.index(2) == 1) mirrored.push_back(axis);
-    other.field_ = field_.permute(axes).flip(mirrored).contiguous();
-    other.solid_ = solid_.permute(axes).flip(mirrored).contiguous();
-    const auto order = torch::tensor(axes, torch::kLong);
-    other.surface_ = (surface_ - shift_).index_select(1, order);
-    for (const std::int64_t axis : mirrored) other.surface_.select(1, axis).neg_();
+    for (const std::int64_t axis : mirrored) other.sign_[axis] = -1;
+    other.field_ = field_;
+    other.solid_ = solid_.permute(other.axes_).flip(mirrored).contiguous();
+    other.surface_ = surface_.index_select(1, torch::tensor(other.axes_, torch::kLong)) * other.sign_;
     const auto occupied = other.solid_.nonzero();
     if (occupied.size(0) > 0) {
         const std::int64_t side = grid();

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <vector>
 
 #include <torch/torch.h>
 
@@ -29,7 +30,8 @@ class ReferenceShape {
     MeshTarget target() const;
     std::int64_t bytes() const { return field_.nbytes() + solid_.nbytes() + surface_.nbytes(); }
 
-    /// With axes exchanged and mirrored at random, moved by whole voxels as far as all of it stays in the cube.
+    /// An original (one that was not changed yet) with axes exchanged and mirrored at random, moved by whole voxels as
+    /// far as all of it stays in the cube.
     ReferenceShape changed(Random& random) const;
     /// Surface points within some voxels (n, 3) of the grid only.
     torch::Tensor surfaceWithin(const torch::Tensor& voxels) const;
@@ -37,10 +39,13 @@ class ReferenceShape {
   private:
     ReferenceShape() = default;
 
-    torch::Tensor field_;  ///< (l, l, l): distance, cube units
+    torch::Tensor field_;  ///< (l, l, l): distance, cube units, of the shape before it was changed
     torch::Tensor solid_;
     torch::Tensor surface_;
-    torch::Tensor shift_ = torch::zeros({3});  ///< cube units by which the shape was moved since the field was made
+    // How the shape was changed: coordinate i is sign i times old coordinate axes_[i], plus shift i.
+    std::vector<std::int64_t> axes_{0, 1, 2};
+    torch::Tensor sign_ = torch::ones({3});
+    torch::Tensor shift_ = torch::zeros({3});
 };
 
 }  // namespace medseg

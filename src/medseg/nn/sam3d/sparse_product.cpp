@@ -14,13 +14,18 @@ using torch::autograd::variable_list;
 
 /// Rows that are gathered, multiplied and scattered at a time.
 constexpr std::int64_t kChunk = 4096;
-constexpr std::int64_t kRowGrain = 256;
+constexpr std::int64_t kValuesATask = 1 << 16;
+
+/// Rows that are worth a task.
+std::int64_t grainOf(std::int64_t width) {
+    return std::max<std::int64_t>(kValuesATask / width, 64);
+}
 
 void gatherRows(const Tensor& from, const std::int64_t* rows, std::int64_t count, const Tensor& to) {
     const std::int64_t width = from.size(1);
     const float* source = from.data_ptr<float>();
     float* target = to.data_ptr<float>();
-    parallelFor(0, count, kRowGrain, [&](std::int64_t first, std::int64_t last) {
+    parallelFor(0, count, grainOf(width), [&](std::int64_t first, std::int64_t last) {
         for (std::int64_t i = first; i < last; ++i) std::copy_n(source + rows[i] * width, width, target + i * width);
     });
 }
@@ -30,7 +35,7 @@ void scatterRows(const Tensor& from, const std::int64_t* rows, std::int64_t coun
     const std::int64_t width = to.size(1);
     const float* source = from.data_ptr<float>();
     float* target = to.data_ptr<float>();
-    parallelFor(0, count, kRowGrain, [&](std::int64_t first, std::int64_t last) {
+    parallelFor(0, count, grainOf(width), [&](std::int64_t first, std::int64_t last) {
         for (std::int64_t i = first; i < last; ++i) {
             const float* own = source + i * width;
             float* sum = target + rows[i] * width;
