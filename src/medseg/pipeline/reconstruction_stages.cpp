@@ -111,7 +111,10 @@ std::vector<std::string> samplingOverrides(const SamplingRecipeSettings& setting
         fmt::format("sampling.guidance_interval=[{},{}]", settings.guidanceInterval[0], settings.guidanceInterval[1]),
         fmt::format("sampling.distilled={}", settings.distilled),
         fmt::format("sampling.slices_per_object={}", settings.slicesPerObject),
-        fmt::format("sampling.samples={}", settings.samples)};
+        fmt::format("sampling.samples={}", settings.samples),
+        fmt::format("sampling.mesh={}", settings.mesh),
+        fmt::format("sampling.latent_steps={}", settings.latentSteps),
+        fmt::format("sampling.latent_guidance={}", settings.latentGuidance)};
 }
 
 nlohmann::ordered_json definitionsJson() {

@@ -1,6 +1,6 @@
 #include <algorithm>
+#include <vector>
 
-#include "medseg/base/threads.h"
 #include "medseg/nn/matrix_kernel.h"
 #include "medseg/nn/matrix_product.h"
 #include "medseg/nn/sam3d/sparse_layers.h"
@@ -14,34 +14,31 @@ using torch::autograd::variable_list;
 
 /// Rows that are gathered, multiplied and scattered at a time.
 constexpr std::int64_t kChunk = 4096;
-constexpr std::int64_t kValuesATask = 1 << 16;
+/// Values of the rows that a block of the forward product gathers and makes.
+constexpr std::int64_t kValuesABlock = 1 << 18;
 
-/// Rows that are worth a task.
-std::int64_t grainOf(std::int64_t width) {
-    return std::max<std::int64_t>(kValuesATask / width, 64);
-}
+// Gathering and scattering run on OpenMP because the products do: threads of another pool would meet theirs, which wait
+// busily between products.
 
 void gatherRows(const Tensor& from, const std::int64_t* rows, std::int64_t count, const Tensor& to) {
     const std::int64_t width = from.size(1);
     const float* source = from.data_ptr<float>();
     float* target = to.data_ptr<float>();
-    parallelFor(0, count, grainOf(width), [&](std::int64_t first, std::int64_t last) {
-        for (std::int64_t i = first; i < last; ++i) std::copy_n(source + rows[i] * width, width, target + i * width);
-    });
+#pragma omp parallel for schedule(static)
+    for (std::int64_t i = 0; i < count; ++i) std::copy_n(source + rows[i] * width, width, target + i * width);
 }
 
-/// No row occurs twice, so ranges do not meet.
+/// No row occurs twice, so threads do not meet.
 void scatterRows(const Tensor& from, const std::int64_t* rows, std::int64_t count, const Tensor& to) {
     const std::int64_t width = to.size(1);
     const float* source = from.data_ptr<float>();
     float* target = to.data_ptr<float>();
-    parallelFor(0, count, grainOf(width), [&](std::int64_t first, std::int64_t last) {
-        for (std::int64_t i = first; i < last; ++i) {
-            const float* own = source + i * width;
-            float* sum = target + rows[i] * width;
-            for (std::int64_t c = 0; c < width; ++c) sum[c] += own[c];
-        }
-    });
+#pragma omp parallel for schedule(static)
+    for (std::int64_t i = 0; i < count; ++i) {
+        const float* own = source + i * width;
+        float* sum = target + rows[i] * width;
+        for (std::int64_t c = 0; c < width; ++c) sum[c] += own[c];
+    }
 }
 
 MatrixView rowsOf(const Tensor& matrix) {
@@ -65,17 +62,39 @@ class SparseProductFunction : public torch::autograd::Function<SparseProductFunc
         return product(x, weight, *taps);
     }
 
+    /// Blocks of output rows, each over all taps while its rows and their neighbours are in the cache. Blocks run on
+    /// OpenMP like the products, which are serial within one.
     static Tensor product(const Tensor& x, const Tensor& weight, const SparseTaps& taps) {
         const std::int64_t out = weight.size(0), in = weight.size(2), step = weight.size(1) * in;
         const Tensor y = torch::zeros({taps.outputRows, out}, x.options());
-        const Tensor gathered = torch::empty({kChunk, in}, x.options()),
-                     made = torch::empty({kChunk, out}, x.options());
-        forEachChunk(taps, [&](std::size_t tap, std::int64_t first, std::int64_t count) {
-            gatherRows(x, taps.input[tap].data_ptr<std::int64_t>() + first, count, gathered);
-            const float* kernel = weight.data_ptr<float>() + static_cast<std::int64_t>(tap) * in;
-            multiplyMatrices(rowsOf(gathered), {kernel, 1, step}, nullptr, count, in, out, made.data_ptr<float>(), out);
-            scatterRows(made, taps.output[tap].data_ptr<std::int64_t>() + first, count, y);
-        });
+        const std::int64_t block = std::clamp<std::int64_t>(kValuesABlock / (in + out), 256, kChunk);
+        const std::int64_t blocks = (taps.outputRows + block - 1) / block;
+        const float *values = x.data_ptr<float>(), *kernels = weight.data_ptr<float>();
+        float* sums = y.data_ptr<float>();
+#pragma omp parallel
+        {
+            std::vector<float> gathered(static_cast<std::size_t>(block * in)),
+                made(static_cast<std::size_t>(block * out));
+#pragma omp for schedule(dynamic)
+            for (std::int64_t index = 0; index < blocks; ++index)
+                for (std::size_t tap = 0; tap < taps.input.size(); ++tap) {
+                    const auto* rows = taps.output[tap].data_ptr<std::int64_t>();
+                    const auto* end = rows + taps.output[tap].size(0);
+                    const auto* first = std::lower_bound(rows, end, index * block);
+                    const std::int64_t count = std::lower_bound(first, end, (index + 1) * block) - first;
+                    if (count == 0) continue;
+                    const auto* input = taps.input[tap].data_ptr<std::int64_t>() + (first - rows);
+                    for (std::int64_t i = 0; i < count; ++i)
+                        std::copy_n(values + input[i] * in, in, gathered.data() + i * in);
+                    multiplyMatrices({gathered.data(), in, 1}, {kernels + static_cast<std::int64_t>(tap) * in, 1, step},
+                                     nullptr, count, in, out, made.data(), out);
+                    for (std::int64_t i = 0; i < count; ++i) {
+                        const float* own = made.data() + i * out;
+                        float* sum = sums + first[i] * out;
+                        for (std::int64_t c = 0; c < out; ++c) sum[c] += own[c];
+                    }
+                }
+        }
         return y;
     }
 

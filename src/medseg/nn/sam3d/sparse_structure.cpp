@@ -24,19 +24,23 @@ std::int64_t keyStep(std::int64_t dx, std::int64_t dy, std::int64_t dz) {
     return (dx * kSide + dy) * kSide + dz;
 }
 
-/// Rows whose keys differ by `step`: sorted keys are walked once from two places.
+/// Rows whose keys differ by `step`, ascending in `to`: sorted keys are walked once from two places.
 void connect(const std::int64_t* sorted, const std::int64_t* row, std::int64_t count, std::int64_t step,
-             std::vector<std::int64_t>& from, std::vector<std::int64_t>& to) {
+             std::vector<std::int64_t>& neighbour, std::vector<std::int64_t>& from, std::vector<std::int64_t>& to) {
     from.clear();
     to.clear();
+    neighbour.assign(static_cast<std::size_t>(count), -1);
     std::int64_t other = 0;
     for (std::int64_t i = 0; i < count; ++i) {
         const std::int64_t wanted = sorted[i] + step;
         while (other < count && sorted[other] < wanted) ++other;
         if (other == count) break;
-        if (sorted[other] != wanted) continue;
-        from.push_back(row[other]);
-        to.push_back(row[i]);
+        if (sorted[other] == wanted) neighbour[static_cast<std::size_t>(row[i])] = row[other];
+    }
+    for (std::int64_t i = 0; i < count; ++i) {
+        if (neighbour[static_cast<std::size_t>(i)] < 0) continue;
+        from.push_back(neighbour[static_cast<std::size_t>(i)]);
+        to.push_back(i);
     }
 }
 
@@ -110,7 +114,7 @@ const SparseTapsPointer& SparseStructure::neighbours() {
     neighbours_->outputRows = size();
     const auto [sortedKeys, rows] = keys().sort();
     const torch::Tensor sorted = sortedKeys.contiguous(), row = rows.contiguous();
-    std::vector<std::int64_t> from, to;
+    std::vector<std::int64_t> neighbour, from, to;
     for (std::int64_t tap = 0; tap < kTaps; ++tap) {
         if (tap == kCentreTap) {
             neighbours_->input.push_back(torch::arange(size(), torch::kLong));
@@ -118,7 +122,7 @@ const SparseTapsPointer& SparseStructure::neighbours() {
             continue;
         }
         connect(sorted.data_ptr<std::int64_t>(), row.data_ptr<std::int64_t>(), size(),
-                keyStep(tap / 9 - 1, tap / 3 % 3 - 1, tap % 3 - 1), from, to);
+                keyStep(tap / 9 - 1, tap / 3 % 3 - 1, tap % 3 - 1), neighbour, from, to);
         neighbours_->input.push_back(indexTensor(from));
         neighbours_->output.push_back(indexTensor(to));
     }

@@ -13,7 +13,7 @@
 namespace medseg {
 
 /// Pairs of rows that the taps of a kernel connect: tap k adds what it makes of row input[k][i] to row output[k][i].
-/// No tap names an output row or an input row twice.
+/// No tap names an output row or an input row twice; output rows ascend.
 struct SparseTaps : torch::CustomClassHolder {
     std::vector<torch::Tensor> input;   ///< int64, one tensor a tap
     std::vector<torch::Tensor> output;  ///< of the same lengths
