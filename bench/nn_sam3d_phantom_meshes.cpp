@@ -1,8 +1,10 @@
 // How close meshes come to organs that the mesh decoder has not seen: a tiny decoder is trained on the true 64^3
 // structure of phantom organs and compared with marching cubes of the same structure. The truth are the organs at 1 mm.
 // Usage: bench_nn_sam3d_phantom_meshes [TRAINING_CASES] [TEST_CASES] [STEPS] [VOXELS_A_STEP]
+#include <array>
 #include <chrono>
 #include <cstdlib>
+#include <map>
 
 #include <fmt/format.h>
 
@@ -122,33 +124,63 @@ struct Surface {
     torch::Tensor vertices, faces;
 };
 
-/// Mean distance of points to a surface: to the nearest of the triangles whose centres are nearest.
-double meanDistance(const torch::Tensor& points, const Surface& surface) {
-    constexpr std::int64_t kNearest = 24;
-    const auto corner = [&](std::int64_t i) {
-        return surface.vertices.index_select(0, surface.faces.select(1, i)).to(torch::kDouble).contiguous();
-    };
-    const auto a = corner(0), b = corner(1), c = corner(2);
-    const auto centres = ((a + b + c) / 3).to(torch::kFloat);
-    const auto at = [](const torch::Tensor& t, std::int64_t i) {
-        const double* row = t.data_ptr<double>() + 3 * i;
-        return Point{row[0], row[1], row[2]};
-    };
-    double sum = 0;
-    for (const auto& part : points.split(512)) {
-        const auto near = std::get<1>(torch::cdist(part, centres).topk(kNearest, 1, false)).contiguous();
-        const auto place = part.to(torch::kDouble).contiguous();
-        for (std::int64_t i = 0; i < part.size(0); ++i) {
-            double best = std::numeric_limits<double>::infinity();
-            for (std::int64_t j = 0; j < kNearest; ++j) {
-                const std::int64_t face = near.data_ptr<std::int64_t>()[i * kNearest + j];
-                best = std::min(best, toTriangle(at(place, i), at(a, face), at(b, face), at(c, face)));
+/// Distances to a surface: triangles by the voxel of their centre, those around a point's voxel are looked at.
+class SurfaceIndex {
+  public:
+    explicit SurfaceIndex(const Surface& surface)
+        : vertices_(surface.vertices.to(torch::kDouble).contiguous()), faces_(surface.faces.contiguous()) {
+        for (std::int64_t face = 0; face < faces_.size(0); ++face) {
+            Point centre{};
+            for (std::int64_t c = 0; c < 3; ++c) {
+                const Point corner = cornerOf(face, c);
+                for (std::size_t axis = 0; axis < 3; ++axis) centre[axis] += corner[axis] / 3;
             }
-            sum += best;
+            cells_[voxelOf(centre)].push_back(face);
         }
     }
-    return sum / static_cast<double>(points.size(0));
-}
+
+    double distance(const Point& p) const {
+        double best = std::numeric_limits<double>::infinity();
+        const auto middle = voxelOf(p);
+        // One voxel around is certain up to that distance; beyond it the search widens.
+        for (std::int64_t reach = 1; reach <= kGrid && best > static_cast<double>(reach - 1) / kGrid; reach *= 2)
+            for (std::int64_t x = -reach; x <= reach; ++x)
+                for (std::int64_t y = -reach; y <= reach; ++y)
+                    for (std::int64_t z = -reach; z <= reach; ++z) {
+                        const auto found = cells_.find({middle[0] + x, middle[1] + y, middle[2] + z});
+                        if (found == cells_.end()) continue;
+                        for (const std::int64_t face : found->second)
+                            best =
+                                std::min(best, toTriangle(p, cornerOf(face, 0), cornerOf(face, 1), cornerOf(face, 2)));
+                    }
+        return best;
+    }
+
+    double meanDistance(const torch::Tensor& points) const {
+        const auto place = points.to(torch::kDouble).contiguous();
+        double sum = 0;
+        for (std::int64_t i = 0; i < place.size(0); ++i) {
+            const double* row = place.data_ptr<double>() + 3 * i;
+            sum += distance({row[0], row[1], row[2]});
+        }
+        return sum / static_cast<double>(place.size(0));
+    }
+
+  private:
+    static std::array<std::int64_t, 3> voxelOf(const Point& p) {
+        return {static_cast<std::int64_t>(std::floor(p[0] * kGrid)),
+                static_cast<std::int64_t>(std::floor(p[1] * kGrid)),
+                static_cast<std::int64_t>(std::floor(p[2] * kGrid))};
+    }
+    Point cornerOf(std::int64_t face, std::int64_t corner) const {
+        const std::int64_t vertex = faces_.data_ptr<std::int64_t>()[3 * face + corner];
+        const double* row = vertices_.data_ptr<double>() + 3 * vertex;
+        return {row[0], row[1], row[2]};
+    }
+
+    torch::Tensor vertices_, faces_;
+    std::map<std::array<std::int64_t, 3>, std::vector<std::int64_t>> cells_;
+};
 
 /// Points spread evenly over the faces.
 torch::Tensor spreadOver(const torch::Tensor& vertices, const torch::Tensor& faces, std::int64_t count) {
@@ -167,14 +199,14 @@ torch::Tensor spreadOver(const torch::Tensor& vertices, const torch::Tensor& fac
 
 /// Mean of the mean distances both ways, voxels.
 double surfaceDistance(const Surface& surface, const ReferenceShape& truth) {
-    constexpr std::int64_t kPoints = 4000;
+    constexpr std::int64_t kPoints = 10000;
     if (surface.faces.size(0) == 0) return std::numeric_limits<double>::infinity();
     const auto own = spreadOver(surface.vertices, surface.faces, kPoints);
     const auto chosen =
         torch::randperm(truth.surface().size(0)).narrow(0, 0, std::min(kPoints, truth.surface().size(0)));
     return kGrid *
            (truth.distance(own).abs().mean().item<double>() +
-            meanDistance(truth.surface().index_select(0, chosen), surface)) /
+            SurfaceIndex(surface).meanDistance(truth.surface().index_select(0, chosen))) /
            2;
 }
 
@@ -262,6 +294,7 @@ int main(int argc, char** argv) {
         ours += a;
         plain += b;
         fmt::print("{:<18}{:>8.2f}{:>10.4f}{:>18.4f}\n", organ.name, organ.voxelMm, a, b);
+        std::fflush(stdout);
     }
     const auto count = static_cast<double>(unseen.size());
     fmt::print("{:<18}{:>8}{:>10.4f}{:>18.4f}\n", "mean", "", ours / count, plain / count);

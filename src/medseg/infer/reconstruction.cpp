@@ -276,11 +276,13 @@ ReconstructOutcome reconstructCases(const ReconstructCasesRequest& request) {
             const Label entry{label, fmt::format("label_{}", label), labelColor(label)};
             const fs::path file = request.output / (id + "_objects") / fmt::format("label_{}.nii.gz", label);
             createDirectories(file.parent_path());
+            const fs::path surface = file.parent_path() / fmt::format("label_{}.obj", label);
+            fs::remove(surface);  // of an earlier run, perhaps without a mesh decoder now
             Volume<float> occupancy;
             if (object.decoded) {
                 occupancy = object.decoded->occupancy(target);
                 const LabelMesh mesh{entry, object.decoded->worldMesh()};
-                writeMeshes(file.parent_path() / fmt::format("label_{}.obj", label), {&mesh, 1});
+                writeMeshes(surface, {&mesh, 1});
             }
             const Volume<float>& chosenBy = object.decoded ? occupancy : object.probability;
             competition->add(label, chosenBy, object.probability);

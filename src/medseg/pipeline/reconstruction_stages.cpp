@@ -155,6 +155,16 @@ LabelMap referenceLabels(const Sam3dDataset& dataset, std::size_t index, const L
     return {std::move(labels), prediction.table()};
 }
 
+/// The surfaces that a mesh decoder made of a case's objects; empty where there is none.
+std::vector<LabelMesh> decodedSurfaces(const fs::path& objects, const LabelTable& table) {
+    std::vector<LabelMesh> meshes;
+    for (const Label& label : table.labels()) {
+        const fs::path file = objects / fmt::format("label_{}.obj", label.id);
+        if (fs::exists(file)) meshes.push_back({label, readMesh(file)});
+    }
+    return meshes;
+}
+
 }  // namespace
 
 void predictReconstructions(const Recipe& recipe, const RunFolders& folders) {
@@ -242,7 +252,12 @@ void reportReconstructions(const Recipe& recipe, const RunFolders& folders) {
         const auto surfaces = [&](const LabelMap& map, const char* name) {
             writeMeshes(folder / fmt::format("{}.obj", name), extractLabelSurfaces(map));
         };
-        surfaces(prediction, "prediction");
+        const std::vector<LabelMesh> decoded =
+            decodedSurfaces(folders.predictions / (id + "_objects"), prediction.table());
+        if (decoded.empty())
+            surfaces(prediction, "prediction");
+        else
+            writeMeshes(folder / "prediction.obj", decoded);
         surfaces(reference, "reference");
         if (recipe.report.html) writeSceneHtml(folder / "scene.html", makeScene(&reference, &prediction));
         logInfo("{}", folder.string());

@@ -14,8 +14,8 @@ void predictReconstructions(const Recipe& recipe, const RunFolders& folders);
 void evaluateReconstructions(const Recipe& recipe, const RunFolders& folders);
 
 /// Pictures of folders.predictions in folders.report: overlays and comparison grids (image, reference, prediction,
-/// difference) for the three planes, surfaces of reference and prediction as OBJ, both in 3D as HTML. At most
-/// recipe.report.overlays cases.
+/// difference) for the three planes, surfaces of reference and prediction as OBJ (decoded ones where there are some),
+/// both in 3D as HTML. At most recipe.report.overlays cases.
 void reportReconstructions(const Recipe& recipe, const RunFolders& folders);
 
 }  // namespace medseg
