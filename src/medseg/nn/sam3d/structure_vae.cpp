@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 
 #include "medseg/base/error.h"
+#include "medseg/nn/sam3d/channel_norm.h"
 
 namespace medseg {
 namespace {
@@ -12,18 +13,14 @@ namespace {
 constexpr double kNormEpsilon = 1e-5;
 constexpr int kGroups = 32;
 
-torch::nn::Conv3d convolution(std::int64_t in, std::int64_t out) {
-    return torch::nn::Conv3d(torch::nn::Conv3dOptions(in, out, 3).padding(1));
-}
-
 /// norm, SiLU, convolution, norm, SiLU, convolution, plus the input.
 class ResidualBlockImpl : public torch::nn::Module {
   public:
     explicit ResidualBlockImpl(std::int64_t channels) {
         norm1_ = register_module("norm1", StructureNorm(channels));
         norm2_ = register_module("norm2", StructureNorm(channels));
-        conv1_ = register_module("conv1", convolution(channels, channels));
-        conv2_ = register_module("conv2", convolution(channels, channels));
+        conv1_ = register_module("conv1", VolumeConvolution(channels, channels));
+        conv2_ = register_module("conv2", VolumeConvolution(channels, channels));
         // Training from scratch starts with blocks that pass their input on.
         torch::nn::init::zeros_(conv2_->weight);
         torch::nn::init::zeros_(conv2_->bias);
@@ -35,7 +32,7 @@ class ResidualBlockImpl : public torch::nn::Module {
 
   private:
     StructureNorm norm1_{nullptr}, norm2_{nullptr};
-    torch::nn::Conv3d conv1_{nullptr}, conv2_{nullptr};
+    VolumeConvolution conv1_{nullptr}, conv2_{nullptr};
 };
 TORCH_MODULE(ResidualBlock);
 
@@ -55,7 +52,7 @@ TORCH_MODULE(Halving);
 class DoublingImpl : public torch::nn::Module {
   public:
     DoublingImpl(std::int64_t in, std::int64_t out) : out_(out) {
-        conv_ = register_module("conv", convolution(in, 8 * out));
+        conv_ = register_module("conv", VolumeConvolution(in, 8 * out));
     }
     torch::Tensor forward(const torch::Tensor& x) {
         const auto y = conv_->forward(x);
@@ -67,7 +64,7 @@ class DoublingImpl : public torch::nn::Module {
 
   private:
     std::int64_t out_;
-    torch::nn::Conv3d conv_{nullptr};
+    VolumeConvolution conv_{nullptr};
 };
 TORCH_MODULE(Doubling);
 
@@ -96,7 +93,7 @@ torch::nn::Sequential head(std::int64_t channels, std::int64_t out, const std::s
     else
         throw UsageError(fmt::format("the structure autoencoder has no head norm \"{}\": layer or group", norm));
     layers->push_back(torch::nn::SiLU());
-    layers->push_back(convolution(channels, out));
+    layers->push_back(VolumeConvolution(channels, out));
     return layers;
 }
 
@@ -128,8 +125,7 @@ StructureNormImpl::StructureNormImpl(std::int64_t channels) {
 }
 
 torch::Tensor StructureNormImpl::forward(const torch::Tensor& x) {
-    const auto last = x.permute({0, 2, 3, 4, 1});
-    return torch::layer_norm(last, {x.size(1)}, weight, bias, kNormEpsilon).permute({0, 4, 1, 2, 3});
+    return channelNorm(x, weight, bias, kNormEpsilon);
 }
 
 torch::Tensor StructurePosterior::sample(const torch::Tensor& noise) const {
@@ -139,7 +135,7 @@ torch::Tensor StructurePosterior::sample(const torch::Tensor& noise) const {
 StructureEncoderImpl::StructureEncoderImpl(const StructureVaeShape& shape) {
     requireLevels(shape.encoderChannels);
     const auto& channels = shape.encoderChannels;
-    inputLayer = register_module("input_layer", convolution(shape.occupancyChannels, channels.front()));
+    inputLayer = register_module("input_layer", VolumeConvolution(shape.occupancyChannels, channels.front()));
     for (std::size_t level = 0; level < channels.size(); ++level) {
         addResidualBlocks(blocks, shape.resBlocks, channels[level]);
         if (level + 1 < channels.size()) blocks->push_back(Halving(channels[level], channels[level + 1]));
@@ -159,7 +155,7 @@ StructurePosterior StructureEncoderImpl::forward(const torch::Tensor& occupancy)
 StructureDecoderImpl::StructureDecoderImpl(const StructureVaeShape& shape) {
     requireLevels(shape.decoderChannels);
     const auto& channels = shape.decoderChannels;
-    inputLayer = register_module("input_layer", convolution(shape.latentChannels, channels.front()));
+    inputLayer = register_module("input_layer", VolumeConvolution(shape.latentChannels, channels.front()));
     addResidualBlocks(middle, shape.middleBlocks, channels.front());
     for (std::size_t level = 0; level < channels.size(); ++level) {
         addResidualBlocks(blocks, shape.resBlocks, channels[level]);

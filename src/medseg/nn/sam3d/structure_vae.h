@@ -8,6 +8,8 @@
 
 #include <torch/torch.h>
 
+#include "medseg/nn/sam3d/volume_convolution.h"
+
 namespace medseg {
 
 struct StructureVaeShape {
@@ -47,7 +49,7 @@ class StructureEncoderImpl : public torch::nn::Module {
     /// occupancy: 0/1 floats (batch, 1, n, n, n), n divisible by reduction().
     StructurePosterior forward(const torch::Tensor& occupancy);
 
-    torch::nn::Conv3d inputLayer{nullptr};
+    VolumeConvolution inputLayer{nullptr};
     torch::nn::ModuleList blocks;  ///< residual blocks and resizes in one list, as in the official files
     torch::nn::ModuleList middle;
     torch::nn::Sequential outLayer;
@@ -60,7 +62,7 @@ class StructureDecoderImpl : public torch::nn::Module {
     /// latent: (batch, latent channels, n, n, n) to logits (batch, 1, N, N, N); a voxel above 0 is occupied.
     torch::Tensor forward(const torch::Tensor& latent);
 
-    torch::nn::Conv3d inputLayer{nullptr};
+    VolumeConvolution inputLayer{nullptr};
     torch::nn::ModuleList blocks;
     torch::nn::ModuleList middle;
     torch::nn::Sequential outLayer;
