@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Damaged input, unwritable output and a full disk: exit code, one line, and nothing written.
-source "$(dirname "$0")/io_checks.sh"
+source "$(dirname "$0")/checks.sh"
 need_fixtures
 out="$work/out"
 mkdir "$out"

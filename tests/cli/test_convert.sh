@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # medseg convert: every format, orientation, spacing, type; labels keep their names.
-source "$(dirname "$0")/io_checks.sh"
+source "$(dirname "$0")/checks.sh"
 need_fixtures
 out="$work/out"
 mkdir "$out"

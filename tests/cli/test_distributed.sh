@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # medseg train in several processes: the same weights as in one, variables of launchers, lost ranks, Ctrl-C.
-source "$(dirname "$0")/dataset_checks.sh"
+source "$(dirname "$0")/checks.sh"
 [ "${MEDSEG_WITH_TORCH:-1}" = 1 ] || { echo "built without networks: skipped"; exit 77; }
 
 succeed "$MEDSEG" phantom "$work/raw" --cases 3 --size 48,40,16 --structures liver,heart,spleen

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Every image format through info and convert; DICOM as input of other commands; bad input.
-source "$(dirname "$0")/io_checks.sh"
+source "$(dirname "$0")/checks.sh"
 need_fixtures
 out="$work/out"
 mkdir "$out"

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # medseg info: contract of --json, several files, formats, and start-up time.
-source "$(dirname "$0")/io_checks.sh"
+source "$(dirname "$0")/checks.sh"
 need_fixtures
 
 "$MEDSEG" info --json "$fixtures/odd/be_int16_slope.nii.gz" > "$work/one.json" || fail "info"

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # MedSAM: prepare, train, resume, predict with boxes and points, evaluate; and what can be wrong with prompts.
-source "$(dirname "$0")/dataset_checks.sh"
+source "$(dirname "$0")/checks.sh"
 [ "${MEDSEG_WITH_TORCH:-1}" = 1 ] || { echo "built without networks: skipped"; exit 77; }
 
 succeed "$MEDSEG" phantom "$work/raw" --cases 3 --size 64,48,10 --spacing 6 --structures liver,spleen,heart --layout nnunet

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # medseg phantom: layouts, reproducibility, refusals, Ctrl-C, full disk.
-source "$(dirname "$0")/dataset_checks.sh"
+source "$(dirname "$0")/checks.sh"
 small="--size 40,32,24 --seed 4"
 
 succeed "$MEDSEG" phantom "$work/a" --cases 2 $small

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # PNG, JPEG and TIFF pictures as cases: prepare, train and predict with a U-Net on them, info and render of everything.
-source "$(dirname "$0")/dataset_checks.sh"
+source "$(dirname "$0")/checks.sh"
 
 # slice IN.nii X Y K OUT: slice K of an uncompressed 8-bit NIfTI file as a picture.
 slice() {

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # medseg predict beyond the plain case: 8 bits, bf16, ensembles, mirroring, uncertainty, clean-up; medseg checkpoint quantize.
-source "$(dirname "$0")/dataset_checks.sh"
+source "$(dirname "$0")/checks.sh"
 [ "${MEDSEG_WITH_TORCH:-1}" = 1 ] || { echo "built without networks: skipped"; exit 77; }
 
 succeed "$MEDSEG" phantom "$work/raw" --cases 3 --size 48,40,16 --structures liver,heart,spleen

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # medseg prepare: from cases to a slice cache, resuming, and everything that can be wrong with the input.
-source "$(dirname "$0")/dataset_checks.sh"
+source "$(dirname "$0")/checks.sh"
 
 succeed "$MEDSEG" phantom "$work/raw" --cases 3 --size 48,40,24 --structures liver,heart,spleen
 succeed "$MEDSEG" prepare --input "$work/raw" --output "$work/cache" --image-size 64 --structures heart,liver

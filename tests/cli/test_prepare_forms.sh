@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # medseg prepare --form medsam|medsam2|litemedsam: files, resuming, bad input, full disk, kill -9.
-source "$(dirname "$0")/dataset_checks.sh"
+source "$(dirname "$0")/checks.sh"
 
 succeed "$MEDSEG" phantom "$work/raw" --cases 3 --size 64,56,24 --layout nnunet --structures liver,spleen,heart
 images="$work/raw/imagesTr" labels="$work/raw/labelsTr"

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # medseg prepare --form nnunet, nnunet-check, nnunet-fingerprint: pairs and case folders, imagesTs, bad input.
-source "$(dirname "$0")/dataset_checks.sh"
+source "$(dirname "$0")/checks.sh"
 
 succeed "$MEDSEG" phantom "$work/raw" --cases 3 --size 40,36,20 --layout nnunet --structures liver,spleen,heart
 images="$work/raw/imagesTr" labels="$work/raw/labelsTr"

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # medseg prepare --form sam3d: marked files, pairs, case folders; resuming, bad input, full disk, kill -9.
-source "$(dirname "$0")/dataset_checks.sh"
+source "$(dirname "$0")/checks.sh"
 
 succeed "$MEDSEG" phantom "$work/raw" --cases 3 --size 40,36,20 --layout nnunet --structures liver,spleen,heart
 # marked FOLDER CASE SOURCE: the case under the names of the scripts.

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # SAM 2: the ILD recipe from volumes to Dice, resume, boxes that travel three ways, and what can be wrong with them.
-source "$(dirname "$0")/dataset_checks.sh"
+source "$(dirname "$0")/checks.sh"
 [ "${MEDSEG_WITH_TORCH:-1}" = 1 ] || { echo "built without networks: skipped"; exit 77; }
 recipe="$(dirname "$0")/../../recipes/ild_medsam2.yaml"
 

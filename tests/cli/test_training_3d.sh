@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # A 3D U-Net from cases to labels: medseg prepare, run, train and predict with model.dimensions=3; and what can be wrong.
-source "$(dirname "$0")/dataset_checks.sh"
+source "$(dirname "$0")/checks.sh"
 
 succeed "$MEDSEG" phantom "$work/raw" --cases 4 --size 40,32,36 --structures liver,heart,spleen
 cat >"$work/recipe.yaml" <<YAML
