@@ -1,5 +1,5 @@
-// SAM's ViT-B as medseg runs it. Usage: bench_nn_sam_encoder encoder|decoder|training SIZE ROUNDS; prints one time in
-// seconds a line. bench/peers/sam_encoder.py runs it beside Python torch.
+// SAM's ViT-B as medseg runs it. Usage: bench_nn_sam_encoder encoder|decoder|training SIZE ROUNDS [bf16]; prints one
+// time in seconds a line. bench/peers/sam_encoder.py runs it beside Python torch.
 #include <chrono>
 #include <cstdlib>
 #include <string>
@@ -8,6 +8,7 @@
 #include <malloc.h>
 
 #include "medseg/base/threads.h"
+#include "medseg/nn/autocast.h"
 #include "medseg/nn/sam/sam_registry.h"
 #include "medseg/train/optimizer.h"
 
@@ -31,7 +32,8 @@ void decode(Sam& sam, std::int64_t grid) {
 /// Forward, backward and AdamW over the encoder.
 void train(Sam& sam, Optimizer& optimizer, std::int64_t size) {
     optimizer.zeroGradients();
-    sam->encodeImage(torch::rand({1, 3, size, size})).square().mean().backward();
+    const torch::Tensor embedding = sam->encodeImage(torch::rand({1, 3, size, size}));
+    embedding.square().mean().backward();
     optimizer.step(1e-4);
 }
 
@@ -41,6 +43,7 @@ int main(int argc, char** argv) {
     const std::string work = argc > 1 ? argv[1] : "encoder";
     const std::int64_t size = argc > 2 ? std::atoll(argv[2]) : 1024;
     const int rounds = argc > 3 ? std::atoi(argv[3]) : 3;
+    const auto precision = productPrecisionFromName(argc > 4 ? argv[4] : "fp32", torch::kCPU);
     ::mallopt(M_MMAP_MAX, 0);
     ::mallopt(M_TRIM_THRESHOLD, 2147483647);
     torch::set_num_threads(threadCount());
@@ -51,6 +54,7 @@ int main(int argc, char** argv) {
     Optimizer optimizer(settings, sam->imageEncoder->parameters());
     for (int round = 0; round <= rounds; ++round) {
         const auto start = std::chrono::steady_clock::now();
+        const AutocastScope autocast(precision, torch::kCPU);
         if (work == "training")
             train(sam, optimizer, size);
         else if (work == "decoder")

@@ -95,8 +95,9 @@ std::function<int()> declare(CLI::App& app) {
         ->check(CLI::IsMember({"x", "y", "z"}))
         ->delimiter(',')
         ->type_name("AXES");
-    app.add_option("--precision", request.segmenter.precision,
-                   "fp32, bf16 or int8; int8 needs `medseg checkpoint quantize` once")
+    app.add_option(
+           "--precision", request.segmenter.precision,
+           "fp32, bf16 or int8 (U-Nets, after `medseg checkpoint quantize`); of SAM and SAM 2 the image encoder's")
         ->check(CLI::IsMember({"fp32", "bf16", "int8"}))
         ->type_name("NAME");
     app.add_flag("--continue", request.skipExisting, "Skip inputs whose output exists");

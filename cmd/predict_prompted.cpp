@@ -85,6 +85,7 @@ int runPrompted(const PromptedOptions& options, const PredictRequest& general,
     request.outputIsFolder = general.outputIsFolder;
     request.skipExisting = general.skipExisting;
     request.device = general.segmenter.device;
+    request.precision = general.segmenter.precision;
     request.prompts = options.prompts;
     request.propagation = propagation;
     request.picture.modality = options.modality;

@@ -2,6 +2,7 @@
 networks, random weights), alternating, medians and ratio.
 
 Usage: /usr/bin/python3 bench/peers/sam_encoder.py [rounds] [encoder] [decoder] [training]
+The peer computes in fp32; medseg in fp32 and, where the CPU multiplies it, in bf16.
 """
 import math
 import os
@@ -19,7 +20,8 @@ WIDTH, DEPTH, HEADS, WINDOW, GLOBAL = 768, 12, 12, 14, (2, 5, 8, 11)
 TRAINING_SIZE = 512  # at 1024 the peer keeps twelve 805 MB matrices of logits
 
 with open("/proc/cpuinfo") as info:
-    AVX512 = "avx512vl" in info.read()
+    FEATURES = info.read()
+AVX512, BF16 = "avx512vl" in FEATURES, "avx512_bf16" in FEATURES
 
 
 def relative(table, size):
@@ -119,21 +121,26 @@ def timed(step):
     return time.perf_counter() - start
 
 
-def medseg(work, size, rounds=1):
+def medseg(work, size, rounds=1, precision="fp32"):
     # The program chooses OpenBLAS's kernels before it loads the library; the benchmark links it.
     environment = os.environ | {"OPENBLAS_CORETYPE": "SkylakeX"} if AVX512 else os.environ
-    lines = subprocess.run([PROGRAM, work, str(size), str(rounds)], capture_output=True, text=True, check=True,
+    lines = subprocess.run([PROGRAM, work, str(size), str(rounds), precision], capture_output=True, text=True, check=True,
                            env=environment).stdout.split()
     return statistics.median(map(float, lines))
 
 
 def beside(title, work, size, rounds, step):
-    ours, theirs = [], []
+    ours, half, theirs = [], [], []
     for _ in range(rounds):
         theirs.append(timed(step))
         ours.append(medseg(work, size))
+        if BF16:
+            half.append(medseg(work, size, precision="bf16"))
     a, b = statistics.median(ours), statistics.median(theirs)
     print(f"{title:38s} medseg {a:7.3f} s   Python torch {b:7.3f} s   ratio {b / a:5.2f}", flush=True)
+    if BF16:
+        c = statistics.median(half)
+        print(f"    in bf16: {c:.3f} s   ratio {b / c:.2f}", flush=True)
     return a
 
 

@@ -15,7 +15,8 @@ from torch import nn
 PROGRAM = os.path.join(os.path.dirname(__file__), "../../build/release/bench/bench_nn_training_step")
 
 with open("/proc/cpuinfo") as info:
-    AVX512 = "avx512vl" in info.read()
+    FEATURES = info.read()
+AVX512, BF16 = "avx512vl" in FEATURES, "avx512_bf16" in FEATURES
 
 
 def double(i, o):
@@ -66,10 +67,10 @@ def peer(batch):
     return step
 
 
-def medseg(batch):
+def medseg(batch, *precision):
     # The program chooses OpenBLAS's kernels before it loads the library; the benchmark links it.
     environment = os.environ | {"OPENBLAS_CORETYPE": "SkylakeX"} if AVX512 else os.environ
-    return float(subprocess.run([PROGRAM, str(batch), "1"], capture_output=True, text=True, check=True,
+    return float(subprocess.run([PROGRAM, str(batch), "1", *precision], capture_output=True, text=True, check=True,
                                 env=environment).stdout)
 
 
@@ -78,12 +79,17 @@ def main():
     torch.set_num_threads(int(os.environ.get("MEDSEG_THREADS", os.cpu_count())))  # Debian's build starts with one
     print(f"torch {torch.__version__}, {torch.get_num_threads()} threads, {rounds} rounds, medians")
     step = peer(8)
-    ours, theirs = [], []
+    ours, half, theirs = [], [], []
     for _ in range(rounds):
         theirs.append(step())
         ours.append(medseg(8))
+        if BF16:
+            half.append(medseg(8, "bf16"))
     a, b = statistics.median(ours), statistics.median(theirs)
     print(f"training step, 8 x 256 x 256, 117 outputs    medseg {a:7.3f} s   Python torch {b:7.3f} s   ratio {b / a:5.2f}")
+    if BF16:
+        c = statistics.median(half)
+        print(f"    in bf16 {c:.3f} s   ratio {b / c:.2f}")
 
 
 if __name__ == "__main__":

@@ -115,7 +115,7 @@ class TorchNetworkModule : public NetworkModule {
     PromptedOutcome predictPrompted(const PromptedRequest& request) override {
         return translatingErrors([&] {
             if (request.propagation) return predictPropagatedFiles(request);
-            const auto model = openPromptedModel(request.model, request.style, request.device);
+            const auto model = openPromptedModel(request.model, request.style, request.device, request.precision);
             return predictPromptedFiles(*model, request);
         });
     }

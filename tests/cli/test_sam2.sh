@@ -26,6 +26,13 @@ grep -q '^case,liver,spleen$' "$work/a/evaluation/per_slice_means.csv" || fail "
 succeed "$MEDSEG" run "$recipe" "${tiny[@]}" output="$work/a" propagate.method=memory sam2.mode=infer
 succeed "$MEDSEG" run "$recipe" "${tiny[@]}" output="$work/a" propagate.method=memory
 grep -q 'train: up to date' "$work/stderr" || fail "trained again: $(cat "$work/stderr")"
+succeed "$MEDSEG" run "$recipe" "${tiny[@]}" output="$work/a" propagate.method=none
+grep -q 'train: up to date' "$work/stderr" || fail "trained again: $(cat "$work/stderr")"
+
+# Clips teach the memory.
+succeed "$MEDSEG" train "$recipe" "${tiny[@]}" output="$work/clips" train.epochs=1 sam2.clip_slices=2 \
+    'sam2.train=[mask_decoder, memory]' sam2.checkpoint="$work/a/model/latest.pth"
+expect 2 'needs sam2.clip_slices' "$MEDSEG" train "$recipe" "${tiny[@]}" output="$work/single" 'sam2.train=[memory]'
 
 # Stopped and resumed: the same weights.
 succeed "$MEDSEG" train "$recipe" "${tiny[@]}" output="$work/b" train.epochs=1
@@ -46,7 +53,14 @@ succeed "$MEDSEG" predict --model "$work/a" --input "$npz" --output "$work/npz.n
 succeed "$MEDSEG" predict --model "$work/a" --input "$image" --output "$work/lungs.nii.gz" --propagate slices --lungs
 succeed "$MEDSEG" predict --model "$work/a" --input "$image" --output "$work/still.nii.gz" --box 20,15,40,30,5 --point 25,20,5
 
+if grep -q avx512_bf16 /proc/cpuinfo; then
+    succeed "$MEDSEG" predict --model "$work/a" --input "$image" --output "$work/half.nii.gz" --box 20,15,40,30,5 --precision bf16
+    succeed "$MEDSEG" predict --model "$work/a" --input "$image" --output "$work/half.nii.gz" --propagate slices --box 20,15,40,30,5 --precision bf16
+fi
+
 # What can be wrong.
+expect 2 'precision int8 is not for this network' "$MEDSEG" predict --model "$work/a" --input "$image" --output "$work/x.nii.gz" \
+    --box 20,15,40,30,5 --precision int8
 expect 2 'does not exist|outside' "$MEDSEG" predict --model "$work/a" --input "$image" --output "$work/x.nii.gz" --propagate slices --box 20,15,40,30,99
 expect 2 'outside|within' "$MEDSEG" predict --model "$work/a" --input "$image" --output "$work/x.nii.gz" --propagate slices --box 20,15,400,30,5
 expect 2 'points cannot travel' "$MEDSEG" predict --model "$work/a" --input "$image" --output "$work/x.nii.gz" --propagate memory --point 20,15,5

@@ -121,7 +121,7 @@ succeed "$MEDSEG" train "$work/recipe.yaml" output="$work/l2" train.epochs=1 tra
 # A checkpoint of another architecture or of other structures.
 expect 3 'weights do not fit the network' "$MEDSEG" train "$work/recipe.yaml" output="$work/a" 'model.features=[6, 8]' --resume
 expect 2 'did you mean "liver"' "$MEDSEG" train "$work/recipe.yaml" output="$work/x" train.ignore_label=livr
-expect 2 'needs device: cuda' "$MEDSEG" train "$work/recipe.yaml" output="$work/x" train.precision=bf16
+expect 2 'needs device: cuda' "$MEDSEG" train "$work/recipe.yaml" output="$work/x" train.precision=fp16
 
 # Out of memory: what to lower. The limit leaves room for the program, not for such a network.
 out_of_memory() { (ulimit -v 6000000; "$MEDSEG" train "$work/recipe.yaml" output="$work/oom" model.bottleneck=8192 'model.features=[4096, 4096]'); }

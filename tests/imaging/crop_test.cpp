@@ -26,6 +26,17 @@ TEST(Crop, KeepsValuesAndWorldPoints) {
         }
 }
 
+TEST(Crop, BoxOfAMaskIsTight) {
+    Volume<std::uint8_t> mask(Geometry::axisAligned({40, 7, 6}, {1, 1, 1}), std::uint8_t{0});
+    EXPECT_TRUE(boxOfMask(mask).empty());
+    mask(39, 2, 4) = 3;
+    mask(5, 1, 4) = 1;
+    const VoxelBox box = boxOfMask(mask);
+    EXPECT_EQ(box.low, (Index3{5, 1, 4}));
+    EXPECT_EQ(box.high, (Index3{40, 3, 5}));
+    EXPECT_EQ(crop(mask, box)(34, 1, 0), 3);
+}
+
 TEST(Crop, BoxAboveIsTightAndGrowsToTheBorder) {
     Volume<float> volume(Geometry::axisAligned({8, 7, 6}, {1, 1, 1}), 0.0F);
     EXPECT_TRUE(boxAbove(volume, 0).empty());

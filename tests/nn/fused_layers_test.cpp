@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include "medseg/nn/autocast.h"
 #include "medseg/nn/unet/unet.h"
 
 namespace medseg {
@@ -80,6 +81,68 @@ TEST(FusedLayers, TakeFloatsOnTheCpuWhileGradientsAreRecorded) {
     EXPECT_FALSE(canFuse(torch::rand({1, 1, 4, 4}, torch::kDouble)));
     const torch::NoGradGuard noGradient;
     EXPECT_FALSE(canFuse(torch::rand({1, 1, 4, 4})));
+}
+
+/// Relative error of the whole tensor; bf16 keeps eight bits, a rounding of one number is 2^-9.
+double relativeError(const torch::Tensor& actual, const torch::Tensor& expected) {
+    return ((actual.to(torch::kFloat) - expected).norm() / expected.norm()).item<double>();
+}
+
+TEST(FusedLayers, InBf16FollowFloatToItsRounding) {
+    if (!cpuMultipliesBf16()) GTEST_SKIP() << "this CPU has no bf16 arithmetic";
+    torch::manual_seed(7);
+    std::vector<torch::Tensor> inputs{leaf({2, 24, 12, 16}), leaf({32, 24, 3, 3}), leaf({32}), leaf({32}), leaf({32})};
+    auto mean = torch::zeros({32}), variance = torch::ones({32});
+    const auto direction = torch::randn({2, 32, 12, 16});
+    const auto layer = [&](const torch::Tensor& x) {
+        return convNormRelu(x, inputs[1], inputs[2], inputs[3], inputs[4], mean, variance, 0.1, 1e-5);
+    };
+    const auto half = layer(inputs[0].to(torch::kBFloat16)), whole = layer(inputs[0]);
+    EXPECT_EQ(half.scalar_type(), torch::kBFloat16);
+    EXPECT_LT(relativeError(half, whole), 0.01);
+    const auto actual = torch::autograd::grad({half}, inputs, {direction.to(torch::kBFloat16)});
+    const auto expected = torch::autograd::grad({whole}, inputs, {direction});
+    for (const std::size_t i : {0U, 1U, 3U, 4U}) {
+        EXPECT_EQ(actual[i].scalar_type(), torch::kFloat);
+        EXPECT_LT(relativeError(actual[i], expected[i]), 0.05) << i;  // pixels near 0 switch sides of the ReLU
+    }
+
+    std::vector<torch::Tensor> up{leaf({2, 12, 5, 3}), leaf({12, 7, 2, 2}), leaf({7}), leaf({2, 4, 10, 6})};
+    const auto joined = upsampleAndConcatenate(up[0].to(torch::kBFloat16), up[1], up[2], up[3].to(torch::kBFloat16));
+    const auto joinedWhole = upsampleAndConcatenate(up[0], up[1], up[2], up[3]);
+    EXPECT_LT(relativeError(joined, joinedWhole), 0.01);
+    const auto towards = torch::randn_like(joinedWhole);
+    const auto upActual = torch::autograd::grad({joined}, up, {towards.to(torch::kBFloat16)});
+    const auto upExpected = torch::autograd::grad({joinedWhole}, up, {towards});
+    for (std::size_t i = 0; i < up.size(); ++i) EXPECT_LT(relativeError(upActual[i], upExpected[i]), 0.01) << i;
+}
+
+TEST(UNet, TrainsInBf16WithEveryOption) {
+    if (!cpuMultipliesBf16()) GTEST_SKIP() << "this CPU has no bf16 arithmetic";
+    for (const bool options : {false, true}) {
+        torch::manual_seed(8);
+        UNetShape shape{1, 3, {8, 16}, 32};
+        shape.attention = shape.residual = shape.deepSupervision = options;
+        UNet network(shape);
+        const auto images = torch::randn({2, 1, 16, 24});
+        const auto logits = [&](ProductPrecision precision) {
+            const AutocastScope autocast(precision, torch::kCPU);
+            return network->forward(images);
+        };
+        const auto whole = logits(ProductPrecision::Fp32), half = logits(ProductPrecision::Bf16);
+        EXPECT_EQ(half.scalar_type(), torch::kFloat);
+        EXPECT_LT(relativeError(half, whole), 0.05);
+        EXPECT_GT(relativeError(half, whole), 0);
+        const auto direction = torch::randn_like(whole);
+        const auto expected = torch::autograd::grad({whole}, {network->finalConv->weight}, {direction});
+        const auto actual = torch::autograd::grad({half}, network->parameters(), {direction}, {}, false, true);
+        for (const auto& gradient : actual)
+            EXPECT_TRUE(!gradient.defined() || torch::isfinite(gradient).all().item<bool>());
+        EXPECT_LT(relativeError(torch::autograd::grad({logits(ProductPrecision::Bf16)}, {network->finalConv->weight},
+                                                      {direction})[0],
+                                expected[0]),
+                  0.05);
+    }
 }
 
 // In double precision the network takes the separate layers: the same weights must give the same step.

@@ -4,10 +4,16 @@
 #include <unistd.h>
 
 #include <gtest/gtest.h>
+#include <nlohmann/json.hpp>
 
+#include "medseg/base/error.h"
 #include "medseg/base/files.h"
+#include "medseg/dataset/prompt_slices.h"
 #include "medseg/io/npy.h"
+#include "medseg/nn/sam2/fine_tuning.h"
+#include "medseg/nn/sam2/image_predictor.h"
 #include "medseg/nn/sam2/model_file.h"
+#include "medseg/nn/sam2/video_predictor.h"
 #include "medseg/nn/tensor_bridge.h"
 #include "medseg/train/trainer.h"
 
@@ -97,6 +103,72 @@ TEST_F(Sam2TaskTest, ResumesBitForBit) {
     ASSERT_EQ(straight.size(), resumed.size());
     for (std::size_t i = 0; i < straight.size(); ++i)
         EXPECT_TRUE(torch::equal(straight[i].second, resumed[i].second)) << straight[i].first;
+}
+
+/// Logits of the disc on slices 1 and 2, found from its box on slice 0 by the predictor of videos and as a clip.
+std::array<torch::Tensor, 2> trackedTwice(const fs::path& file, const fs::path& cases) {
+    const torch::NoGradGuard noGradient;
+    const LoadedSam2 loaded = loadSam2(file);
+    Sam2 network = loaded.network;
+    network->eval();
+    const PromptSliceFolder folder(cases);
+    std::vector<torch::Tensor> slices;
+    for (std::size_t slice = 0; slice < 3; ++slice) {
+        GrayPicture picture = folder.readGray(slice);
+        slices.push_back(imagesToInput(
+            torch::from_blob(picture.pixels.data(), {1, picture.rows, picture.columns}, torch::kByte), 64));
+    }
+    const std::array<double, 4> box = folder.target(folder.readLabels(0), 1).box;
+    const auto corners = torch::tensor({box[0], box[1], box[2], box[3]}).to(torch::kFloat);
+
+    const std::int64_t low = network->settings().lowResolution();
+    FrameSource frames{16, low, low, {}};  // sixteen: pointers are timed as in clips
+    frames.features = [&](std::int64_t slice) {
+        return network->encodeImages(slices.at(static_cast<std::size_t>(slice)));
+    };
+    Sam2VideoPredictor predictor(network, frames);
+    FramePoints prompt;
+    prompt.box.emplace();
+    for (std::int64_t i = 0; i < 4; ++i)
+        (*prompt.box)[static_cast<std::size_t>(i)] = corners[i].item<float>() * static_cast<float>(low) / 32;
+    predictor.addPoints(0, 1, prompt);
+    std::vector<torch::Tensor> video, clip;
+    predictor.propagate([&](const FrameResult& result) { video.push_back(result.logits); }, false, 0, 2);
+    for (const ClipAnswer& answer : trackClips(*network, torch::cat(slices).unsqueeze(0), corners.view({1, 4}) * 2))
+        clip.push_back(answer.logits);
+    return {torch::cat(video).slice(0, 1), torch::cat(clip).slice(0, 1)};
+}
+
+TEST_F(Sam2TaskTest, LearnsToTrackByMemory) {
+    request_.recipe.sam2.train = {"image_encoder", "mask_decoder", "memory"};
+    request_.recipe.sam2.clipSlices = 3;
+    train("memory", 1, false);
+    const auto early = namedState(*loadSam2(folder_ / "memory" / "latest.pth").network);
+    train("memory", 12, true);
+    const auto late = namedState(*loadSam2(folder_ / "memory" / "latest.pth").network);
+    for (std::size_t i = 0; i < early.size(); ++i) {
+        const std::string& name = early[i].first;
+        if (name.rfind("sam_prompt_encoder.", 0) == 0) {
+            EXPECT_TRUE(torch::equal(early[i].second, late[i].second)) << name;
+        }
+        if (name == "maskmem_tpos_enc" || name == "memory_encoder.out_proj.weight" ||
+            name == "memory_attention.layers.0.cross_attn_image.v_proj.weight") {
+            EXPECT_FALSE(torch::equal(early[i].second, late[i].second)) << name;
+        }
+    }
+    // Memories are kept in bf16 and holes are filled there.
+    const auto [video, clip] = trackedTwice(folder_ / "memory" / "latest.pth", folder_);
+    ASSERT_EQ(video.sizes(), clip.sizes());
+    EXPECT_LT((video - clip).abs().median().item<double>(), 0.02 * clip.abs().max().item<double>());
+    const auto history = nlohmann::json::parse(readTextFile(folder_ / "memory" / "training_history.json"));
+    const std::string text = history.dump();
+    const auto& losses = history.at("train_loss");
+    EXPECT_LT(losses.back().get<double>(), 0.7 * losses.front().get<double>()) << text;
+}
+
+TEST_F(Sam2TaskTest, MemoryNeedsClips) {
+    request_.recipe.sam2.train = {"memory"};
+    EXPECT_THROW(train("single", 1, false), UsageError);
 }
 
 TEST_F(Sam2TaskTest, NamesACheckpointOfAnotherSize) {

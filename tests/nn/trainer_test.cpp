@@ -168,7 +168,7 @@ TEST_F(TrainerTest, WritesTensorBoardEventsAndForgetsThoseOfAnotherRun) {
 
 TEST(LossScale, SkipsOverflownStepsWithAHalvedFactor) {
     auto weight = torch::ones({2}).requires_grad_();
-    LossScale scale(TrainingPrecision::Fp16);
+    LossScale scale(ProductPrecision::Fp16);
     scale.scaled((weight * weight).sum()).backward();
     EXPECT_EQ(weight.grad()[0].item<double>(), 2 * 65536);
     EXPECT_TRUE(scale.unscale({weight}));
@@ -176,10 +176,15 @@ TEST(LossScale, SkipsOverflownStepsWithAHalvedFactor) {
     weight.mutable_grad()[1] = std::numeric_limits<float>::infinity();
     EXPECT_FALSE(scale.unscale({weight}));
     EXPECT_EQ(scale.factor(), 32768);
-    LossScale off(TrainingPrecision::Fp32);
+    LossScale off(ProductPrecision::Fp32);
     EXPECT_TRUE(off.unscale({weight}));
     EXPECT_THROW(precisionFromName("bf16", torch::kCPU), UsageError);
-    EXPECT_EQ(precisionFromName("auto", torch::kCPU), TrainingPrecision::Fp32);
+    EXPECT_THROW(precisionFromName("fp16", torch::kCPU, true), UsageError);
+    EXPECT_EQ(precisionFromName("auto", torch::kCPU, true), ProductPrecision::Fp32);
+    if (cpuMultipliesBf16())
+        EXPECT_EQ(precisionFromName("bf16", torch::kCPU, true), ProductPrecision::Bf16);
+    else
+        EXPECT_THROW(precisionFromName("bf16", torch::kCPU, true), UsageError);
 }
 
 }  // namespace

@@ -18,8 +18,13 @@ struct VoxelBox {
 /// The smallest box around all values above `threshold`; empty if there are none.
 VoxelBox boxAbove(const Volume<float>& volume, float threshold);
 
-/// The box as a volume of its own; a voxel keeps its world point. Throws UsageError for a box that is empty or leaves
-/// the volume.
-Volume<float> crop(const Volume<float>& volume, const VoxelBox& box);
+/// The smallest box around all voxels that are not 0; empty if there are none. Voxel types of masks.
+template <typename T>
+VoxelBox boxOfMask(const Volume<T>& mask);
+
+/// The box as a volume of its own; a voxel keeps its world point. Voxel types of masks, and float. Throws UsageError
+/// for a box that is empty or leaves the volume.
+template <typename T>
+Volume<T> crop(const Volume<T>& volume, const VoxelBox& box);
 
 }  // namespace medseg

@@ -12,6 +12,7 @@
 
 #include "medseg/base/error.h"
 #include "medseg/base/threads.h"
+#include "medseg/imaging/crop.h"
 #include "medseg/imaging/runs.h"
 
 namespace medseg {
@@ -78,6 +79,14 @@ class SquaredSearch {
 
     /// `lines` holds the values before this axis, n positions of kLanes; the results go to `result`.
     void operator()(const Out* lines, std::int64_t n, Out* result) const {
+        // A nearest voxel lies where a value is finite. A line of the first axes has one everywhere or nowhere.
+        std::int64_t finiteBegin = 0, finiteEnd = n;
+        while (finiteBegin < finiteEnd && isInfinite(lines + finiteBegin * kLanes)) ++finiteBegin;
+        while (finiteEnd > finiteBegin && isInfinite(lines + (finiteEnd - 1) * kLanes)) --finiteEnd;
+        if (finiteBegin == finiteEnd) {
+            std::fill_n(result, n * kLanes, kInfinity<Out>);
+            return;
+        }
         // Positions where all lanes are 0 stay 0 and cut the line into stretches that do not see each other.
         std::int64_t p = 0;
         while (p < n) {
@@ -88,7 +97,7 @@ class SquaredSearch {
             }
             std::int64_t end = p + 1;
             while (end < n && !isZero(lines + end * kLanes)) ++end;
-            solve(lines, p, end, std::max<std::int64_t>(0, p - 1), std::min(end, n - 1), result);
+            solve(lines, p, end, std::max(finiteBegin, p - 1), std::min(end, finiteEnd - 1), result);
             p = end;
         }
     }
@@ -108,6 +117,9 @@ class SquaredSearch {
         return largest;
     }
     static bool isZero(const Out* values) { return largestBits(values) == 0; }
+    static bool isInfinite(const Out* values) {
+        return std::all_of(values, values + kLanes, [](Out v) { return v == kInfinity<Out>; });
+    }
     static Values load(const Out* values) {
         Values v;
         std::memcpy(&v, values, sizeof v);
@@ -258,13 +270,21 @@ Volume<Out> distanceToMask(const Volume<In>& mask) {
 
 template <typename Out, typename In>
 Volume<Out> signedDistance(const Volume<In>& mask) {
-    Volume<Out> outside = squaredDistance<RunKind::Zero, Out>(mask);
-    const Volume<Out> inside = squaredDistance<RunKind::NonZero, Out>(mask);
-    parallelFor(0, mask.voxelCount(), 1 << 18, [&](std::int64_t first, std::int64_t last) {
-        for (std::int64_t i = first; i < last; ++i)
-            outside.data()[i] = mask.data()[i] != 0 ? -std::sqrt(inside.data()[i]) : std::sqrt(outside.data()[i]);
+    Volume<Out> distance = squaredDistance<RunKind::Zero, Out>(mask);
+    takeRoots(distance);
+    // The nearest voxel outside touches the mask: the mask's own box with a border of one voxel holds it.
+    const VoxelBox box = boxOfMask(mask).grown({1, 1, 1}, mask.size());
+    if (box.empty()) return distance;
+    const Volume<Out> inside = squaredDistance<RunKind::NonZero, Out>(crop(mask, box));
+    parallelFor(0, inside.nz(), 1, [&](std::int64_t first, std::int64_t last) {
+        for (std::int64_t z = first; z < last; ++z)
+            for (std::int64_t y = 0; y < inside.ny(); ++y) {
+                const Out* depth = inside.data() + inside.index(0, y, z);
+                Out* row = distance.data() + distance.index(box.low[0], box.low[1] + y, box.low[2] + z);
+                for (std::int64_t x = 0; x < inside.nx(); ++x) row[x] = depth[x] > 0 ? -std::sqrt(depth[x]) : row[x];
+            }
     });
-    return outside;
+    return distance;
 }
 
 template <typename In>

@@ -43,8 +43,8 @@ class PromptedModel {
 };
 
 /// Opens any checkpoint of a promptable network. `style`: "auto", "sam", "medsam" or "litemedsam". Throws DataError for
-/// other files, UsageError for unknown styles and devices.
+/// other files, UsageError for unknown styles and devices. `precision` of the image encoder's products: fp32 or bf16.
 std::unique_ptr<PromptedModel> openPromptedModel(const std::filesystem::path& path, const std::string& style,
-                                                 const std::string& device);
+                                                 const std::string& device, const std::string& precision = "fp32");
 
 }  // namespace medseg

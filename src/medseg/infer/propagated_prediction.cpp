@@ -149,6 +149,7 @@ class CasePredictor {
     explicit CasePredictor(const PromptedRequest& request)
         : request_(request), model_(loadSam2(request.model, request.propagation->imageSize)) {
         model_.network->to(deviceFromName(request.device));
+        request_.propagation->precision = request.precision;
         if (request_.picture.modality.empty() && model_.recipe) request_.picture.modality = "CT";
         if (!request_.picture.window && model_.recipe)
             request_.picture.window = windowLimits(model_.recipe->prepareMedsam);

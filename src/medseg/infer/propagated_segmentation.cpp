@@ -114,6 +114,7 @@ PropagatedSegmentation segmentPropagated(Sam2 model, const Volume<std::uint8_t>&
     PropagatedSegmentation result;
     VolumePainter painter(slices.geometry(), labels, options.separate);
     SliceFeatures features(std::move(model), slices, memory ? SliceResize::Pillow : SliceResize::Smooth);
+    features.encodeIn(productPrecisionFromName(options.precision, features.model()->device()));
     std::map<std::pair<int, std::int64_t>, double> ious;
     const MaskReceiver receive = [&](int label, std::int64_t slice, const float* probability) {
         const std::int64_t pixels = painter.paint(label, slice, probability);

@@ -6,7 +6,8 @@
 
 namespace medseg {
 
-Sam2PromptedModel::Sam2PromptedModel(LoadedSam2 loaded, const torch::Device& device) : loaded_(std::move(loaded)) {
+Sam2PromptedModel::Sam2PromptedModel(LoadedSam2 loaded, const torch::Device& device, ProductPrecision precision)
+    : loaded_(std::move(loaded)), precision_(precision) {
     loaded_.network->to(device);
 }
 
@@ -19,6 +20,7 @@ void Sam2PromptedModel::setPicture(const PngPixels& picture) {
     const torch::Tensor bytes = torch::from_blob(const_cast<std::uint8_t*>(picture.bytes.data()), shape, torch::kByte);
     Sam2& network = loaded_.network;
     const torch::Tensor input = imagesToInput(bytes, network->settings().imageSize);
+    const AutocastScope autocast(precision_, network->device());
     const ImageFeatures features = network->encodeImages(input.to(network->device()));
     embedding_ = network->withoutMemory(features.embedding);
     features_ = features.highResolution;

@@ -33,14 +33,16 @@ PromptBatch promptBatch(const std::vector<Prompt>& prompts, const SamFrame& fram
     return batch;
 }
 
-SamPromptedModel::SamPromptedModel(LoadedSam loaded, SamStyle style, const torch::Device& device)
-    : loaded_(std::move(loaded)), style_(style), device_(device) {
+SamPromptedModel::SamPromptedModel(LoadedSam loaded, SamStyle style, const torch::Device& device,
+                                   ProductPrecision precision)
+    : loaded_(std::move(loaded)), style_(style), device_(device), precision_(precision) {
     loaded_.network->to(device_);
 }
 
 void SamPromptedModel::setPicture(const PngPixels& picture) {
     const torch::NoGradGuard noGradient;
     frame_ = samFrame(style_, picture.height, picture.width, loaded_.network->shape().imageSize());
+    const AutocastScope autocast(precision_, device_);
     embedding_ = loaded_.network->encodeImage(samInput(picture, frame_).to(device_));
 }
 
@@ -97,11 +99,13 @@ TrainingNote SamPromptedModel::trainingNote() const {
 }
 
 std::unique_ptr<PromptedModel> openPromptedModel(const std::filesystem::path& path, const std::string& style,
-                                                 const std::string& device) {
-    if (isSam2File(path)) return std::make_unique<Sam2PromptedModel>(loadSam2(path), deviceFromName(device));
+                                                 const std::string& device, const std::string& precision) {
+    const torch::Device where = deviceFromName(device);
+    const ProductPrecision products = productPrecisionFromName(precision, where);
+    if (isSam2File(path)) return std::make_unique<Sam2PromptedModel>(loadSam2(path), where, products);
     LoadedSam loaded = loadSam(path);
     const SamStyle chosen = samStyleFromName(style == "auto" ? loaded.style : style);
-    return std::make_unique<SamPromptedModel>(std::move(loaded), chosen, deviceFromName(device));
+    return std::make_unique<SamPromptedModel>(std::move(loaded), chosen, where, products);
 }
 
 }  // namespace medseg

@@ -3,13 +3,15 @@
 
 #include "medseg/infer/prompted_model.h"
 #include "medseg/infer/sam_image.h"
+#include "medseg/nn/autocast.h"
 #include "medseg/nn/sam/sam_file.h"
 
 namespace medseg {
 
 class SamPromptedModel : public PromptedModel {
   public:
-    SamPromptedModel(LoadedSam loaded, SamStyle style, const torch::Device& device);
+    SamPromptedModel(LoadedSam loaded, SamStyle style, const torch::Device& device,
+                     ProductPrecision precision = ProductPrecision::Fp32);
 
     void setPicture(const PngPixels& picture) override;
     PromptedMasks segment(const std::vector<Prompt>& prompts, bool multimask) override;
@@ -27,6 +29,7 @@ class SamPromptedModel : public PromptedModel {
     LoadedSam loaded_;
     SamStyle style_;
     torch::Device device_;
+    ProductPrecision precision_;  ///< of the image encoder
     SamFrame frame_;
     torch::Tensor embedding_;
 };

@@ -31,6 +31,7 @@ ImageFeatures SliceFeatures::at(std::int64_t slice) {
     }
     torch::NoGradGuard noGradient;
     const auto start = std::chrono::steady_clock::now();
+    const AutocastScope autocast(precision_, model_->device());
     const ImageFeatures features = model_->encodeImages(input(slice).to(model_->device()));
     seconds_ += std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
     ++encodings_;

@@ -5,6 +5,7 @@
 #include <list>
 #include <map>
 
+#include "medseg/nn/autocast.h"
 #include "medseg/nn/sam2/sam2.h"
 #include "medseg/volume/volume.h"
 
@@ -23,6 +24,9 @@ class SliceFeatures {
     /// `slices`: grey values 0..255; must outlive this object.
     SliceFeatures(Sam2 model, const Volume<std::uint8_t>& slices, SliceResize resize,
                   std::int64_t budget = kDefaultBudget);
+
+    /// Number format of the products from now on; at first fp32.
+    void encodeIn(ProductPrecision precision) { precision_ = precision; }
 
     ImageFeatures at(std::int64_t slice);
 
@@ -45,6 +49,7 @@ class SliceFeatures {
     Sam2 model_;
     const Volume<std::uint8_t>& slices_;
     SliceResize resize_;
+    ProductPrecision precision_ = ProductPrecision::Fp32;
     std::int64_t budget_;
     std::int64_t bytes_ = 0;
     std::map<std::int64_t, Entry> entries_;

@@ -22,8 +22,12 @@ dnnl::stream& cpuStream() {
     return stream;
 }
 
-memory::desc description(at::IntArrayRef sizes, Tag tag) {
-    return {memory::dims(sizes.begin(), sizes.end()), memory::data_type::f32, tag};
+memory::data_type typeOf(const torch::Tensor& tensor) {
+    return tensor.scalar_type() == torch::kBFloat16 ? memory::data_type::bf16 : memory::data_type::f32;
+}
+
+memory::desc description(at::IntArrayRef sizes, memory::data_type type, Tag tag) {
+    return {memory::dims(sizes.begin(), sizes.end()), type, tag};
 }
 
 memory wrap(const memory::desc& desc, const torch::Tensor& tensor) {
@@ -31,22 +35,22 @@ memory wrap(const memory::desc& desc, const torch::Tensor& tensor) {
 }
 
 memory::desc activation(const torch::Tensor& tensor) {
-    return description(tensor.sizes(), Tag::nhwc);
+    return description(tensor.sizes(), typeOf(tensor), Tag::nhwc);
 }
 memory::desc vectorOf(const torch::Tensor& tensor) {
-    return description(tensor.sizes(), Tag::x);
+    return description(tensor.sizes(), memory::data_type::f32, Tag::x);
 }
 
 /// Weights keep torch's order outside; libtorch's channels-last weights are (out, height, width, in).
 memory::desc weightDescription(const torch::Tensor& weight) {
-    return description(weight.sizes(), weight.is_contiguous() ? Tag::oihw : Tag::ohwi);
+    return description(weight.sizes(), memory::data_type::f32, weight.is_contiguous() ? Tag::oihw : Tag::ohwi);
 }
 
 void reorder(memory source, memory target) {
     dnnl::reorder(source, target).execute(cpuStream(), source, target);
 }
 
-/// `weight` in the layout that a primitive wants.
+/// `weight` in the layout and number format that a primitive wants.
 memory inLayout(const torch::Tensor& weight, const memory::desc& wanted) {
     const memory source = wrap(weightDescription(weight), weight);
     if (source.get_desc() == wanted) return source;
@@ -57,14 +61,16 @@ memory inLayout(const torch::Tensor& weight, const memory::desc& wanted) {
 
 /// The primitive descriptions of one convolution.
 struct Convolution {
-    memory::desc x, weight, bias, y;
+    memory::desc x, weight, weightGradient, bias, y;
     memory::dims stride{1, 1}, padding;
 
     Convolution(const torch::Tensor& xTensor, const torch::Tensor& weightTensor, const torch::Tensor& biasTensor)
         : x(activation(xTensor)),
-          weight({weightTensor.sizes().begin(), weightTensor.sizes().end()}, memory::data_type::f32, Tag::any),
+          weight(description(weightTensor.sizes(), typeOf(xTensor), Tag::any)),
+          weightGradient(description(weightTensor.sizes(), memory::data_type::f32, Tag::any)),
           bias(vectorOf(biasTensor)),
-          y(description({xTensor.size(0), weightTensor.size(0), xTensor.size(2), xTensor.size(3)}, Tag::nhwc)),
+          y(description({xTensor.size(0), weightTensor.size(0), xTensor.size(2), xTensor.size(3)}, typeOf(xTensor),
+                        Tag::nhwc)),
           padding{weightTensor.size(2) / 2, weightTensor.size(3) / 2} {}
 
     dnnl::convolution_forward::primitive_desc forward() const {
@@ -76,7 +82,7 @@ struct Convolution {
         return {{dnnl::algorithm::convolution_direct, x, weight, y, stride, padding, padding}, cpuEngine(), forward()};
     }
     dnnl::convolution_backward_weights::primitive_desc backwardWeights() const {
-        return {{dnnl::algorithm::convolution_direct, x, weight, bias, y, stride, padding, padding},
+        return {{dnnl::algorithm::convolution_direct, x, weightGradient, bias, y, stride, padding, padding},
                 cpuEngine(),
                 forward()};
     }
@@ -204,7 +210,8 @@ class ConvNormRelu : public torch::autograd::Function<ConvNormRelu> {
 }  // namespace
 
 bool canFuse(const torch::Tensor& x) {
-    return x.device().is_cpu() && x.scalar_type() == torch::kFloat && x.dim() == 4 && torch::GradMode::is_enabled();
+    return x.device().is_cpu() && (x.scalar_type() == torch::kFloat || x.scalar_type() == torch::kBFloat16) &&
+           x.dim() == 4 && torch::GradMode::is_enabled();
 }
 
 torch::Tensor convNormRelu(const torch::Tensor& x, const torch::Tensor& weight, const torch::Tensor& bias,

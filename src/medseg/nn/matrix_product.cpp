@@ -1,6 +1,7 @@
 #include "medseg/nn/matrix_product.h"
 
 #include "medseg/nn/attention_kernel.h"
+#include "medseg/nn/autocast.h"
 #include "medseg/nn/matrix_kernel.h"
 
 namespace medseg {
@@ -208,6 +209,9 @@ Tensor linearProduct(const Tensor& x, const Tensor& weight, const Tensor& bias) 
     if (!isFloatOnCpu(x) || !isFloatOnCpu(weight) || !isFloatOnCpu(bias) || x.dim() == 0 || weight.dim() != 2 ||
         x.size(-1) != weight.size(1) || (bias.defined() && bias.numel() != weight.size(0)))
         return torch::linear(x, weight, bias);
+    if (const Tensor half = inAutocastPrecision(x); half.scalar_type() != x.scalar_type())
+        return torch::linear(half, inAutocastPrecision(weight), bias.defined() ? inAutocastPrecision(bias) : bias)
+            .to(torch::kFloat);
     auto shape = x.sizes().vec();
     shape.back() = weight.size(0);
     const Tensor rows = compact(x.reshape({-1, x.size(-1)})), matrix = compact(weight);

@@ -6,7 +6,8 @@
 
 namespace medseg {
 
-/// x W^T + b with gradients. x: (..., in); weight: (out, in); bias: (out) or undefined. The result is (..., out).
+/// x W^T + b with gradients. x: (..., in); weight: (out, in); bias: (out) or undefined. The result is (..., out). In an
+/// AutocastScope for bf16 on the CPU x, W and b are rounded to bf16, and so is the result; it comes back as float.
 torch::Tensor linearProduct(const torch::Tensor& x, const torch::Tensor& weight, const torch::Tensor& bias);
 
 /// a b of two matrices, without gradients. Fast where each is dense along one of its axes.

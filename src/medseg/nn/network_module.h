@@ -119,8 +119,9 @@ struct PromptedRequest {
     PictureRules picture;
     std::string style = "auto";  ///< how the network wants images: auto, sam, medsam, litemedsam
     std::string device = "cpu";
-    int batchSize = 32;      ///< prompts at once
-    bool multimask = false;  ///< of three candidates the one with the highest expected IoU
+    std::string precision = "fp32";  ///< of the image encoder: fp32 or bf16
+    int batchSize = 32;              ///< prompts at once
+    bool multimask = false;          ///< of three candidates the one with the highest expected IoU
     /// Boxes travel through the volume (SAM 2 and its relatives only).
     std::optional<PropagationOptions> propagation{};
 };

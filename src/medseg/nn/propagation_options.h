@@ -13,6 +13,7 @@ struct PropagationOptions {
     bool lungs = false;               ///< boxes around the lungs, found by threshold, instead of prompts
     int boxShift = 5;                 ///< pixels by which boxes of masks are widened
     int imageSize = 0;                ///< side of the network's input; 0: as the checkpoint says
+    std::string precision = "fp32";   ///< of the image encoder: fp32 or bf16
     bool separate = false;            ///< also one 0/1 mask a label in a folder beside the label map
 };
 

@@ -208,14 +208,22 @@ void Sam2Stages::predict() const {
     request.device = recipe_.device;
     request.picture.modality = "CT";
     request.picture.window = windowLimits(recipe_.prepareMedsam);
-    request.propagation.emplace();
-    request.propagation->method = recipe_.propagate.method;
-    request.propagation->rules = recipe_.propagate.rules;
-    request.propagation->lungs = recipe_.propagate.boxes == "lungs";
-    request.propagation->boxShift = recipe_.propagate.boxShift;
-    request.propagation->imageSize = trained ? 0 : recipe_.sam2.imageSize;
-    request.propagation->separate = recipe_.predict.separate;
-    if (!request.propagation->lungs) request.prompts.boxesFrom = folders_.cache / "prompts";
+    request.precision = recipe_.predict.precision;
+    const bool lungs = recipe_.propagate.boxes == "lungs";
+    if (!lungs) request.prompts.boxesFrom = folders_.cache / "prompts";
+    if (recipe_.propagate.method == "none") {
+        if (lungs)
+            throw UsageError("propagate.method none prompts every slice with its label: set propagate.boxes labels");
+        request.prompts.margin = recipe_.propagate.boxShift;
+    } else {
+        PropagationOptions& propagation = request.propagation.emplace();
+        propagation.method = recipe_.propagate.method;
+        propagation.rules = recipe_.propagate.rules;
+        propagation.lungs = lungs;
+        propagation.boxShift = recipe_.propagate.boxShift;
+        propagation.imageSize = trained ? 0 : recipe_.sam2.imageSize;
+        propagation.separate = recipe_.predict.separate;
+    }
     createDirectories(folders_.predictions);
     const PromptedOutcome outcome = loadNetworkModule().predictPrompted(request);
     logInfo("{} volumes, {} slices embedded in {:.1f} s: {}", outcome.images, outcome.slices, outcome.seconds,

@@ -16,6 +16,7 @@ struct Sam2RecipeSettings {
     std::string checkpoint;
     int imageSize = 0;
     std::vector<std::string> train{"image_encoder", "mask_decoder"};
+    int clipSlices = 1;
     int boxShift = 5;
 };
 
@@ -30,8 +31,11 @@ void visitFields(Visitor&& field, Sam2RecipeSettings& s) {
     field("checkpoint", s.checkpoint, "weights to start from (.pt, .pth or .safetensors); empty: random", Allowed{});
     field("image_size", s.imageSize, "pixels of the network's input, a multiple of 32; 0: as published",
           between(0, 4096));
-    field("train", s.train, "parts that learn; prompt encoder and memory never do",
-          oneOf({"image_encoder", "mask_decoder"}));
+    field("train", s.train, "parts that learn; the prompt encoder never does; memory needs clip_slices of 2 or more",
+          oneOf({"image_encoder", "mask_decoder", "memory"}));
+    field("clip_slices", s.clipSlices,
+          "training: slices a sample; above 1 the label is tracked by memory from the first, prompted one",
+          between(1, 16));
     field("box_shift", s.boxShift,
           "training: each side of a box moves outwards by up to so many pixels of the label grid", between(0, 1024));
 }
@@ -46,8 +50,9 @@ struct PropagateSettings {
 
 template <typename Visitor>
 void visitFields(Visitor&& field, PropagateSettings& s) {
-    field("method", s.method, "slices: the box of the last mask prompts the next slice; memory: SAM 2's own",
-          oneOf({"slices", "memory"}));
+    field("method", s.method,
+          "slices: the box of the last mask prompts the next slice; memory: SAM 2's own; none: every slice has its box",
+          oneOf({"slices", "memory", "none"}));
     field("rules", s.rules,
           "slices: corrected; official (MedSAM2's script with its quirks) or ild (the same without both end slices)",
           oneOf({"corrected", "official", "ild"}));

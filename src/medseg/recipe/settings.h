@@ -202,7 +202,9 @@ void visitFields(Visitor&& field, TrainSettings& s) {
     field("batch_size", s.batchSize, "slices or patches a batch", between(1, 4096));
     field("accumulate", s.accumulate, "batches a step: their gradients are averaged, as of one batch of that size",
           between(1, 4096));
-    field("precision", s.precision, "numbers of convolutions: half precision on CUDA only; auto: fp32 on the CPU",
+    field("precision", s.precision,
+          "numbers of convolutions; bf16 also on CPUs that multiply it (2D U-Nets, SAM), fp16 on CUDA only; auto: fp32 "
+          "on the CPU",
           oneOf({"auto", "fp32", "bf16", "fp16"}));
     field("loss", s.loss, "bce on sigmoid outputs, ce on softmax outputs, the others on both; A_B is the sum of both",
           oneOf({"bce", "ce", "focal", "dice", "generalized_dice", "tversky", "bce_dice", "ce_dice", "focal_dice",

@@ -1,31 +1,11 @@
 #include "medseg/train/mixed_precision.h"
 
-#include <ATen/autocast_mode.h>
-#include <torch/version.h>
-
 #include <fmt/format.h>
 
 #include "medseg/base/error.h"
 
 namespace medseg {
 namespace {
-
-/// torch 2.4 names the device; before, these functions meant CUDA.
-void setCudaAutocast(bool enabled) {
-#if TORCH_VERSION_MAJOR > 2 || (TORCH_VERSION_MAJOR == 2 && TORCH_VERSION_MINOR >= 4)
-    at::autocast::set_autocast_enabled(at::kCUDA, enabled);
-#else
-    at::autocast::set_enabled(enabled);
-#endif
-}
-
-void setCudaAutocastType(at::ScalarType type) {
-#if TORCH_VERSION_MAJOR > 2 || (TORCH_VERSION_MAJOR == 2 && TORCH_VERSION_MINOR >= 4)
-    at::autocast::set_autocast_dtype(at::kCUDA, type);
-#else
-    at::autocast::set_autocast_gpu_dtype(type);
-#endif
-}
 
 /// Whether the device multiplies bf16 matrices: asked by doing it, which needs no CUDA header.
 bool multipliesBf16(const torch::Device& device) {
@@ -39,31 +19,25 @@ bool multipliesBf16(const torch::Device& device) {
 
 }  // namespace
 
-TrainingPrecision precisionFromName(const std::string& name, const torch::Device& device) {
-    if (name == "fp32") return TrainingPrecision::Fp32;
+ProductPrecision precisionFromName(const std::string& name, const torch::Device& device, bool bf16OnCpu) {
+    if (name == "fp32") return ProductPrecision::Fp32;
     if (!device.is_cuda()) {
-        if (name == "auto") return TrainingPrecision::Fp32;
-        throw UsageError(
-            fmt::format("train.precision {} needs device: cuda; use auto or fp32 on the CPU, where half "
-                        "precision is slower",
-                        name));
+        if (name == "auto") return ProductPrecision::Fp32;
+        if (name == "fp16")
+            throw UsageError("train.precision fp16 needs device: cuda; use bf16, auto or fp32 on the CPU");
+        if (!bf16OnCpu)
+            throw UsageError(
+                "train.precision bf16 on the CPU is for SAM and for two-dimensional U-Nets with model.norm: batch: use "
+                "auto "
+                "or fp32");
+        if (!cpuMultipliesBf16())
+            throw UsageError(
+                "train.precision bf16: this CPU has no bf16 arithmetic (AVX512-BF16, AMX): use auto or fp32");
+        return ProductPrecision::Bf16;
     }
-    if (name == "bf16") return TrainingPrecision::Bf16;
-    if (name == "fp16") return TrainingPrecision::Fp16;
-    return multipliesBf16(device) ? TrainingPrecision::Bf16 : TrainingPrecision::Fp16;
-}
-
-AutocastScope::AutocastScope(TrainingPrecision precision) : active_(precision != TrainingPrecision::Fp32) {
-    if (!active_) return;
-    setCudaAutocastType(precision == TrainingPrecision::Bf16 ? torch::kBFloat16 : torch::kHalf);
-    setCudaAutocast(true);
-    at::autocast::increment_nesting();
-}
-
-AutocastScope::~AutocastScope() {
-    if (!active_) return;
-    if (at::autocast::decrement_nesting() == 0) at::autocast::clear_cache();
-    setCudaAutocast(false);
+    if (name == "bf16") return ProductPrecision::Bf16;
+    if (name == "fp16") return ProductPrecision::Fp16;
+    return multipliesBf16(device) ? ProductPrecision::Bf16 : ProductPrecision::Fp16;
 }
 
 bool LossScale::unscale(const std::vector<torch::Tensor>& parameters) {

@@ -6,33 +6,21 @@
 
 #include <torch/torch.h>
 
+#include "medseg/nn/autocast.h"
+
 namespace medseg {
 
-/// Number format of convolutions and matrix products.
-enum class TrainingPrecision { Fp32, Bf16, Fp16 };
-
-/// "auto": bf16 on CUDA devices that have it (compute capability 8), fp16 on older ones, fp32 on the CPU, where half
-/// precision is slower. Throws UsageError for half precision on a CPU.
-TrainingPrecision precisionFromName(const std::string& name, const torch::Device& device);
-
-/// While it lives, torch runs the operations that tolerate it in `precision` on CUDA.
-class AutocastScope {
-  public:
-    explicit AutocastScope(TrainingPrecision precision);
-    ~AutocastScope();
-    AutocastScope(const AutocastScope&) = delete;
-    AutocastScope& operator=(const AutocastScope&) = delete;
-
-  private:
-    bool active_;
-};
+/// "auto": bf16 on CUDA devices that have it (compute capability 8), fp16 on older ones, fp32 on the CPU.
+/// `bf16OnCpu`: the network's products are of those that an AutocastScope moves to bf16 on CPUs that multiply it.
+/// Throws UsageError for half precision on any other CPU or network there.
+ProductPrecision precisionFromName(const std::string& name, const torch::Device& device, bool bf16OnCpu = false);
 
 /// Keeps small gradients above fp16's smallest number: the loss is multiplied before the backward pass, the gradients
 /// divided after it. Halves the factor and skips the step when a gradient overflows, doubles it after 2000 good steps
 /// (as torch.cuda.amp.GradScaler). Does nothing unless the precision is fp16.
 class LossScale {
   public:
-    explicit LossScale(TrainingPrecision precision) : active_(precision == TrainingPrecision::Fp16) {}
+    explicit LossScale(ProductPrecision precision) : active_(precision == ProductPrecision::Fp16) {}
 
     torch::Tensor scaled(const torch::Tensor& loss) const { return active_ ? loss * factor_ : loss; }
     /// Divides the gradients. False: one is not finite, the step must be skipped.

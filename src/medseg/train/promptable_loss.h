@@ -15,4 +15,9 @@ struct PromptableLoss {
 /// (MONAI's DiceLoss with sigmoid and squared_pred, smoothing 1e-5), then the mean; BCE over all pixels.
 PromptableLoss promptableLoss(const torch::Tensor& logits, const torch::Tensor& targets);
 
+/// Loss of one slice of clips on which an object may be absent: promptableLoss() over the clips that show it, and cross
+/// entropy of its presence (as SAM 2 trains its object score). logits, targets: (clips, 1, height, width); scores:
+/// (clips, 1).
+torch::Tensor trackedLoss(const torch::Tensor& logits, const torch::Tensor& scores, const torch::Tensor& targets);
+
 }  // namespace medseg

@@ -41,7 +41,7 @@ PromptableTask::PromptableTask(const TrainRequest& request)
     : recipe_(request.recipe),
       folder_(request.cache),
       device_(deviceFromName(recipe_.device)),
-      precision_(precisionFromName(recipe_.train.precision, device_)),
+      precision_(precisionFromName(recipe_.train.precision, device_, true)),
       network_(samShape(recipe_.sam.model, recipe_.sam.imageSize)),
       split_(splitPromptSlices(folder_, recipe_.data, recipe_.seed)) {
     const std::int64_t size = network_->shape().imageSize();
@@ -177,7 +177,7 @@ torch::Tensor PromptableTask::keptEmbedding(std::size_t slice, const std::vector
     // A frozen encoder is used as in prediction, running statistics and all.
     if (!encoderLearns()) network_->imageEncoder->eval();
     const auto compute = [&] {
-        const AutocastScope autocast(precision_);
+        const AutocastScope autocast(precision_, device_);
         // Contiguous as kept ones are: another layout takes other kernels, which round differently.
         return network_->encodeImage(imageTensor(image.empty() ? folder_.readImage(slice) : image))
             .to(torch::kFloat)
@@ -219,7 +219,7 @@ torch::Tensor PromptableTask::nextLoss() {
     const torch::Tensor masks = stackMasks(targets);
     torch::Tensor logits;
     {
-        const AutocastScope autocast(precision_);
+        const AutocastScope autocast(precision_, device_);
         logits = promptedLogits(*network_, embeddingsOf(batch), stackBoxes(targets), masks);
     }
     return promptableLoss(logits.to(torch::kFloat), masks).total();
@@ -233,7 +233,7 @@ std::vector<PromptTarget> PromptableTask::allTargets(std::size_t slice) const {
 }
 
 torch::Tensor PromptableTask::logitsOfSlice(std::size_t slice, const std::vector<PromptTarget>& targets) {
-    const AutocastScope autocast(precision_);
+    const AutocastScope autocast(precision_, device_);
     const torch::Tensor embedding = keptEmbedding(slice, {});
     std::vector<torch::Tensor> parts;
     for (std::size_t first = 0; first < targets.size(); first += kPromptsAtOnce) {

@@ -34,7 +34,7 @@ class PromptableTask : public TrainingTask {
     ValidationResult validate() override;
     double waitedSeconds() const override { return waited_; }
     PickleValue description() const override;
-    TrainingPrecision precision() const override { return precision_; }
+    ProductPrecision precision() const override { return precision_; }
     void drawSamples(const std::filesystem::path& file) override;
 
   private:
@@ -68,7 +68,7 @@ class PromptableTask : public TrainingTask {
     Recipe recipe_;
     PromptSliceFolder folder_;
     torch::Device device_;
-    TrainingPrecision precision_;
+    ProductPrecision precision_;
     Sam network_{nullptr};
     PromptSliceSplit split_;
     std::unique_ptr<EmbeddingStore> embeddings_;

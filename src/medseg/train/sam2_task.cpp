@@ -1,5 +1,6 @@
 #include "medseg/train/sam2_task.h"
 
+#include <algorithm>
 #include <chrono>
 #include <cmath>
 #include <limits>
@@ -47,6 +48,10 @@ Sam2Task::Sam2Task(const TrainRequest& request)
       device_(deviceFromName(recipe_.device)),
       network_(buildSam2(recipe_.sam2, !(request.resume && fs::exists(request.output / "latest.pth")))) {
     trainOnly(*network_, recipe_.sam2.train);
+    const auto& parts = recipe_.sam2.train;
+    if (recipe_.sam2.clipSlices == 1 && std::find(parts.begin(), parts.end(), "memory") != parts.end())
+        throw UsageError(
+            "sam2.train memory needs sam2.clip_slices of 2 or more: a single slice has nothing to remember");
     network_->to(device_);
     if (split_.validation.empty())
         logWarning("no slice is held out: there will be no best.pth (data.validation_fraction)");
@@ -125,11 +130,33 @@ Sam2Task::Batch Sam2Task::loadBatch(std::int64_t batch) const {
         const int label = std::next(present.begin(), static_cast<std::ptrdiff_t>(random.index(present.size())))->first;
         PromptTarget target = folder_.target(folder_.readLabels(order_[i]), label);
         jitterBox(target.box, recipe_.sam2.boxShift, folder_.rows(), folder_.columns(), random);
-        images.push_back(inputOf(order_[i]));
-        targets.push_back(maskTensor(target.mask));
         boxes.push_back(boxTensor(target.box));
+        std::vector<torch::Tensor> clipImages, clipTargets;
+        for (const std::size_t slice : clipFrom(order_[i], random)) {
+            clipImages.push_back(inputOf(slice));
+            clipTargets.push_back(maskTensor(folder_.target(folder_.readLabels(slice), label).mask));
+        }
+        images.push_back(torch::cat(clipImages));
+        targets.push_back(torch::stack(clipTargets));
     }
-    return {torch::cat(images), torch::stack(targets), torch::stack(boxes)};
+    return {torch::stack(images), torch::stack(targets), torch::stack(boxes)};
+}
+
+std::vector<std::size_t> Sam2Task::clipFrom(std::size_t start, Random& random) const {
+    std::vector<std::size_t> clip{start};
+    if (recipe_.sam2.clipSlices == 1) return clip;
+    const auto& all = split_.training;  // ascending by case and number
+    auto place = std::lower_bound(all.begin(), all.end(), start) - all.begin();
+    const std::ptrdiff_t step = random.index(2) == 0 ? -1 : 1;
+    while (static_cast<int>(clip.size()) < recipe_.sam2.clipSlices) {
+        const std::ptrdiff_t next = place + step;
+        const bool inCase =
+            next >= 0 && next < static_cast<std::ptrdiff_t>(all.size()) &&
+            folder_.slices()[all[static_cast<std::size_t>(next)]].caseId == folder_.slices()[start].caseId;
+        if (inCase) place = next;
+        clip.push_back(all[static_cast<std::size_t>(place)]);
+    }
+    return clip;
 }
 
 torch::Tensor Sam2Task::nextLoss() {
@@ -138,8 +165,17 @@ torch::Tensor Sam2Task::nextLoss() {
     waited_ += std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
     batchShare_ = share_.weight(nextBatch_, static_cast<std::int64_t>(order_.size()));
     startLoading(++nextBatch_);
-    const torch::Tensor logits = boxLogits(*network_, batch.images.to(device_), batch.boxes.to(device_));
-    return promptableLoss(logits, batch.targets.to(device_)).total();
+    const torch::Tensor images = batch.images.to(device_), boxes = batch.boxes.to(device_),
+                        targets = batch.targets.to(device_);
+    if (recipe_.sam2.clipSlices == 1)
+        return promptableLoss(boxLogits(*network_, images.squeeze(1), boxes), targets.squeeze(1)).total();
+    torch::Tensor loss;
+    std::int64_t slice = 0;
+    for (const ClipAnswer& answer : trackClips(*network_, images, boxes)) {
+        const torch::Tensor part = trackedLoss(answer.logits, answer.objectScore, targets.select(1, slice++));
+        loss = loss.defined() ? loss + part : part;
+    }
+    return loss / recipe_.sam2.clipSlices;
 }
 
 Sam2Task::PromptedSlice Sam2Task::promptsOf(std::size_t slice) const {

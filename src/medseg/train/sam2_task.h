@@ -36,9 +36,9 @@ class Sam2Task : public TrainingTask {
 
   private:
     struct Batch {
-        torch::Tensor images;   ///< (batch, 3, side, side), normalised
-        torch::Tensor targets;  ///< (batch, 1, low, low), 0 or 1
-        torch::Tensor boxes;    ///< (batch, 4), network pixels
+        torch::Tensor images;   ///< (batch, slices, 3, side, side), normalised
+        torch::Tensor targets;  ///< (batch, slices, 1, low, low), 0 or 1
+        torch::Tensor boxes;    ///< (batch, 4), network pixels: of the first slice
     };
     /// Labels of one validation slice as prompts.
     struct PromptedSlice {
@@ -49,6 +49,8 @@ class Sam2Task : public TrainingTask {
 
     Batch loadBatch(std::int64_t batch) const;
     void startLoading(std::int64_t batch);
+    /// `start` and the training slices that follow it in its case, up or down; the last one again where they end.
+    std::vector<std::size_t> clipFrom(std::size_t start, Random& random) const;
     torch::Tensor inputOf(std::size_t slice) const;
     torch::Tensor boxTensor(const std::array<double, 4>& box) const;
     torch::Tensor maskTensor(const std::vector<std::uint8_t>& mask) const;

@@ -54,7 +54,8 @@ SegmentationTask::SegmentationTask(const TrainRequest& request)
       data_(openSegmentationData(request)),
       device_(deviceFromName(recipe_.device)),
       output_(outputKindOf(recipe_.model)),
-      precision_(precisionFromName(recipe_.train.precision, device_)),
+      precision_(precisionFromName(recipe_.train.precision, device_,
+                                   recipe_.model.dimensions == 2 && recipe_.model.norm == "batch")),
       loss_(lossOptions(recipe_, data_->labels())) {
     if (output_ == OutputKind::Softmax && data_->layerCount() > 1)
         throw UsageError("model.output softmax needs structures that do not overlap; these do: use sigmoid");
@@ -110,12 +111,12 @@ SegmentationBatch SegmentationTask::onDevice(SegmentationBatch batch) const {
 }
 
 std::vector<torch::Tensor> SegmentationTask::forwardAll(const torch::Tensor& images) {
-    const AutocastScope autocast(precision_);
+    const AutocastScope autocast(precision_, device_);
     return network_->forwardAll(images);
 }
 
 torch::Tensor SegmentationTask::forward(const torch::Tensor& images) {
-    const AutocastScope autocast(precision_);
+    const AutocastScope autocast(precision_, device_);
     return network_->forward(images).to(torch::kFloat);
 }
 

@@ -29,7 +29,7 @@ class SegmentationTask : public TrainingTask {
     ValidationResult validate() override;
     double waitedSeconds() const override;
     PickleValue description() const override;
-    TrainingPrecision precision() const override { return precision_; }
+    ProductPrecision precision() const override { return precision_; }
     void drawSamples(const std::filesystem::path& file) override;
 
   private:
@@ -43,7 +43,7 @@ class SegmentationTask : public TrainingTask {
     std::unique_ptr<SegmentationData> data_;
     torch::Device device_;
     OutputKind output_;
-    TrainingPrecision precision_;
+    ProductPrecision precision_;
     SegmentationLossOptions loss_;
     UNet network_{nullptr};
     DataParallel* ranks_ = nullptr;

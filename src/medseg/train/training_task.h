@@ -56,7 +56,7 @@ class TrainingTask {
     virtual void loadWeights(const PickleValue& checkpoint, const std::filesystem::path& file);
     virtual CheckpointNames checkpointNames() const { return {}; }
     /// In which the loss is computed; fp16 makes the trainer scale it.
-    virtual TrainingPrecision precision() const { return TrainingPrecision::Fp32; }
+    virtual ProductPrecision precision() const { return ProductPrecision::Fp32; }
     /// Draws predictions of some validation samples against their reference; the network is in evaluation mode.
     virtual void drawSamples(const std::filesystem::path& file) { static_cast<void>(file); }
 };

@@ -64,6 +64,10 @@ Sam2Settings mini() {
     s.decoderMlp = 256;
     s.iouHidden = 64;
     s.imageSize = 256;
+    // Trained from scratch on single masks, its three candidates learn nothing: no prompt may ask for them, and none
+    // replaces an unstable mask.
+    s.multimaskMaxPoints = -1;
+    s.stabilityRule = false;
     return s;
 }
 

@@ -94,22 +94,24 @@ FrameMask Sam2Impl::segmentFrame(const torch::Tensor& embedding, const HighResol
                                  const FramePrompt& prompt, bool multimask) {
     PromptBatch prompts;
     // Without points: one that is none, so that the object is looked for.
-    prompts.points = prompt.points.defined() ? prompt.points : torch::zeros({1, 1, 2}, embedding.options());
+    const std::int64_t frames = embedding.size(0);
+    prompts.points = prompt.points.defined() ? prompt.points : torch::zeros({frames, 1, 2}, embedding.options());
     prompts.labels = prompt.labels.defined()
                          ? prompt.labels
-                         : torch::full({1, 1}, -1, torch::TensorOptions(torch::kInt).device(embedding.device()));
+                         : torch::full({frames, 1}, -1, torch::TensorOptions(torch::kInt).device(embedding.device()));
     prompts.masks = prompt.mask;
     const Sam2MaskOutput output = decode(embedding, features, prompts, multimask);
     const torch::Tensor present = output.objectScore > 0;
-    torch::Tensor masks = torch::where(present.unsqueeze(-1).unsqueeze(-1), output.masks,
-                                       torch::full({}, kAbsentLogit, output.masks.options()));
+    torch::Tensor masks = output.masks;
     torch::Tensor token = output.tokens.select(1, 0);
     if (multimask) {
         const std::int64_t best = output.ious.argmax(-1).item<std::int64_t>();
         masks = masks.slice(1, best, best + 1);
         token = output.tokens.select(1, best);
     }
-    return {masks, maskedPointer(pointerProjection_->forward(token), present), output.objectScore};
+    const torch::Tensor shown =
+        torch::where(present.unsqueeze(-1).unsqueeze(-1), masks, torch::full({}, kAbsentLogit, masks.options()));
+    return {shown, maskedPointer(pointerProjection_->forward(token), present), output.objectScore, masks};
 }
 
 FrameMask Sam2Impl::adoptMask(const ImageFeatures& frame, const torch::Tensor& mask) {

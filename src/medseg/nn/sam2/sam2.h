@@ -33,11 +33,12 @@ struct FramePrompt {
     torch::Tensor mask;    ///< (1, 1, 4 g, 4 g): logits, or undefined
 };
 
-/// Result for one object on one frame.
+/// Result for one object on one frame. In training the first axis may count several frames with an object each.
 struct FrameMask {
     torch::Tensor lowResolution;  ///< (1, 1, 4 g, 4 g): logits, -1024 everywhere when the object is absent
     torch::Tensor pointer;        ///< (1, width)
     torch::Tensor objectScore;    ///< (1, 1)
+    torch::Tensor maskLogits;     ///< as lowResolution, but the mask even of an object that is held to be absent
 };
 
 /// One frame as memory attention sees it.
@@ -80,7 +81,7 @@ class Sam2Impl : public torch::nn::Module {
                           const PromptBatch& prompts, bool multimask);
 
     /// The answer to a prompt on a frame; without points the object is only looked for. `embedding` is with or without
-    /// memory.
+    /// memory. Several frames with a prompt each may be given at once where `multimask` is false.
     FrameMask segmentFrame(const torch::Tensor& embedding, const HighResolutionFeatures& features,
                            const FramePrompt& prompt, bool multimask);
 

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include "medseg/nn/autocast.h"
 #include "medseg/nn/fused_layers.h"
 
 namespace medseg {
@@ -44,7 +45,8 @@ UNetImpl::UNetImpl(const UNetShape& shape) : shape_(shape) {
 torch::Tensor UNetImpl::upsample(std::size_t level, const torch::Tensor& x, const torch::Tensor& skip) {
     auto& upsampler = upsamplers_[level];
     if (!shape_.attention && is_training() && canFuse(x))
-        return upsampleAndConcatenate(x, upsampler->weight, upsampler->bias, skip);
+        return upsampleAndConcatenate(inAutocastPrecision(x), upsampler->weight, upsampler->bias,
+                                      inAutocastPrecision(skip));
     const torch::Tensor up = upsampler->forward(x);
     return torch::cat({up, shape_.attention ? gates_[level]->forward(up, skip) : skip}, 1);
 }

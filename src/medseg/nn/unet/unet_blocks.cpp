@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 
 #include "medseg/base/error.h"
+#include "medseg/nn/autocast.h"
 #include "medseg/nn/fused_layers.h"
 
 namespace medseg {
@@ -35,7 +36,9 @@ SpatialConvolutionImpl::SpatialConvolutionImpl(int dimensions, int inChannels, i
 
 torch::Tensor SpatialConvolutionImpl::forward(const torch::Tensor& x) {
     const std::vector<std::int64_t> one(stride_.size(), 1), zero(stride_.size(), 0);
-    return torch::convolution(x, weight, bias, stride_, padding_, one, transposed_, zero, 1);
+    // After a fused layer in bf16; on CUDA torch's own autocast converts.
+    const torch::Tensor input = x.is_cpu() ? x.to(weight.scalar_type()) : x;
+    return torch::convolution(input, weight, bias, stride_, padding_, one, transposed_, zero, 1);
 }
 
 ChannelNormImpl::ChannelNormImpl(NormKind kind, int channels)
@@ -80,8 +83,9 @@ torch::Tensor DoubleConvImpl::step(std::size_t index, const torch::Tensor& x, bo
     auto& norm = norms_[index];
     if (activate && is_training() && norm->kind() == NormKind::Batch && canFuse(x)) {
         norm->batchesSeen.add_(1);
-        return convNormRelu(x, convolution->weight, convolution->bias, norm->weight, norm->bias, norm->runningMean,
-                            norm->runningVariance, ChannelNormImpl::kMomentum, ChannelNormImpl::kEpsilon);
+        return convNormRelu(inAutocastPrecision(x), convolution->weight, convolution->bias, norm->weight, norm->bias,
+                            norm->runningMean, norm->runningVariance, ChannelNormImpl::kMomentum,
+                            ChannelNormImpl::kEpsilon);
     }
     const torch::Tensor y = norm->forward(convolution->forward(x));
     return activate ? y.relu_() : y;
