@@ -116,7 +116,8 @@ torch::Tensor StructureVaeTask::nextLoss() {
     ++batch_;
     const auto posterior = whole_->encoder->forward(occupancy);
     const auto logits = whole_->decoder->forward(posterior.sample(torch::randn_like(posterior.mean)));
-    return occupancyLoss(logits, occupancy) +
+    // Without cross entropy: from scratch it ends at the share of occupied voxels everywhere, and stays there.
+    return overlapLoss(logits, occupancy) +
            recipe_.sam3d.vaeKlWeight * normalDivergence(posterior.mean, posterior.logVariance);
 }
 
@@ -127,7 +128,7 @@ ValidationResult StructureVaeTask::validate() {
     for (const Sam3dObject& object : validation_) {
         const auto occupancy = shape(object).unsqueeze(0);
         const auto logits = whole_->decoder->forward(whole_->encoder->forward(occupancy).mean);
-        loss += occupancyLoss(logits, occupancy).item<double>();
+        loss += overlapLoss(logits, occupancy).item<double>();
         dice += overlapOf(logits > 0, occupancy > 0.5);
     }
     const auto count = static_cast<double>(validation_.size());

@@ -7,11 +7,14 @@ constexpr double kDiceSmoothing = 1.0;
 
 }  // namespace
 
-torch::Tensor occupancyLoss(const torch::Tensor& logits, const torch::Tensor& target) {
-    const auto crossEntropy = torch::binary_cross_entropy_with_logits(logits, target);
+torch::Tensor overlapLoss(const torch::Tensor& logits, const torch::Tensor& target) {
     const auto p = torch::sigmoid(logits).flatten(1), y = target.flatten(1);
     const auto dice = (2 * (p * y).sum(1) + kDiceSmoothing) / (p.sum(1) + y.sum(1) + kDiceSmoothing);
-    return crossEntropy + (1 - dice).mean();
+    return (1 - dice).mean();
+}
+
+torch::Tensor occupancyLoss(const torch::Tensor& logits, const torch::Tensor& target) {
+    return torch::binary_cross_entropy_with_logits(logits, target) + overlapLoss(logits, target);
 }
 
 torch::Tensor distanceLoss(const torch::Tensor& logits, const torch::Tensor& target, const torch::Tensor& distance,

@@ -5,7 +5,10 @@
 
 namespace medseg {
 
-/// Mean binary cross entropy of logits plus 1 - Dice of their probabilities over each sample. Both (batch, ...).
+/// 1 - Dice of the probabilities of logits over each sample, mean over the batch. Both (batch, ...).
+torch::Tensor overlapLoss(const torch::Tensor& logits, const torch::Tensor& target);
+
+/// Mean binary cross entropy of logits plus overlapLoss(). Both (batch, ...).
 torch::Tensor occupancyLoss(const torch::Tensor& logits, const torch::Tensor& target);
 
 /// Mean of |probability - target| weighted by min(|distance|, limit) / limit: 0 for a perfect reconstruction, and the

@@ -12,6 +12,7 @@ namespace {
 
 constexpr double kNormEpsilon = 1e-5;
 constexpr int kGroups = 32;
+constexpr double kFirstLogVariance = -6.0;
 
 /// norm, SiLU, convolution, norm, SiLU, convolution, plus the input.
 class ResidualBlockImpl : public torch::nn::Module {
@@ -144,6 +145,11 @@ StructureEncoderImpl::StructureEncoderImpl(const StructureVaeShape& shape) {
     register_module("blocks", blocks);
     register_module("middle_block", middle);
     outLayer = register_module("out_layer", head(channels.back(), 2 * shape.latentChannels, shape.headNorm));
+    // Training from scratch starts almost without noise: a decoder that cannot see the shape through the noise learns to
+    // answer "empty" and never looks again.
+    const torch::NoGradGuard noGradient;
+    auto& last = *outLayer->ptr<VolumeConvolutionImpl>(outLayer->size() - 1);
+    last.bias.slice(0, shape.latentChannels).fill_(kFirstLogVariance);
 }
 
 StructurePosterior StructureEncoderImpl::forward(const torch::Tensor& occupancy) {
