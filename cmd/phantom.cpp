@@ -16,6 +16,7 @@ struct Options {
     PhantomSettings phantom;
     std::vector<std::int64_t> size;
     std::vector<double> spacing;
+    std::vector<double> bodyScale;
     std::string layout = "totalsegmentator";
 };
 
@@ -27,6 +28,10 @@ PhantomSettings settingsFrom(const Options& options) {
     for (const double mm : options.spacing)
         if (mm <= 0) throw UsageError(fmt::format("--spacing {}: give millimetres above 0", mm));
     if (options.spacing.size() == 2) throw UsageError("--spacing: give one number, or three as X,Y,Z");
+    if (options.bodyScale.size() == 3)
+        settings.bodyScale = {options.bodyScale[0], options.bodyScale[1], options.bodyScale[2]};
+    else if (!options.bodyScale.empty())
+        throw UsageError("--body-scale: give three numbers as X,Y,Z");
     if (!options.size.empty() && options.size.size() != 3) throw UsageError("--size: give three numbers as X,Y,Z");
     return settings;
 }
@@ -49,6 +54,10 @@ std::function<int()> declare(CLI::App& app) {
                    "Voxel size in mm; without it the image spans the trunk, 400 x 320 x 384 mm")
         ->delimiter(',')
         ->type_name("MM|X,Y,Z");
+    app.add_option("--body-scale", options->bodyScale,
+                   "Size of all patients along x, y, z, 0.5 to 2 (default 1,1,1): another population")
+        ->delimiter(',')
+        ->type_name("X,Y,Z");
     app.add_option("--noise", options->phantom.noise, "Standard deviation of the noise in soft tissue, HU")
         ->type_name("HU");
     app.add_option("--layout", options->layout,

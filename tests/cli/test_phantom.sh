@@ -27,6 +27,8 @@ expect 2 'did you mean "liver"' "$MEDSEG" phantom "$work/x" --structures livr
 expect 2 '8 to 1024' "$MEDSEG" phantom "$work/x" --size 2,2,2
 expect 2 '\-\-size' "$MEDSEG" phantom "$work/x" --size 20
 expect 2 '\-\-spacing' "$MEDSEG" phantom "$work/x" --spacing -1
+expect 2 '\-\-body-scale' "$MEDSEG" phantom "$work/x" --body-scale 2
+expect 2 'body scale 3' "$MEDSEG" phantom "$work/x" --body-scale 1,1,3
 expect 2 'layout' "$MEDSEG" phantom "$work/x" --layout dicom
 expect 2 'cases' "$MEDSEG" phantom "$work/x" --cases 0
 [ -e "$work/x" ] && fail "a refused call wrote something"

@@ -102,6 +102,17 @@ TEST(Phantom, TissuesHaveTheirDensityAndOrgansTheirSize) {
     }
 }
 
+TEST(Phantom, PatientsOfAnotherSizeHaveTheSameOrgans) {
+    PhantomSettings settings = smallSettings();
+    const Summary usual = summarise(makePhantomCase(settings, 0), "liver");
+    settings.bodyScale = {1, 0.9, 0.8};
+    const Summary small = summarise(makePhantomCase(settings, 0), "liver");
+    EXPECT_NEAR(small.voxels / usual.voxels, 0.72, 0.02);
+    EXPECT_NEAR(small.center[0], usual.center[0], 1);
+    EXPECT_NEAR(small.center[1], 0.9 * usual.center[1], 1);
+    EXPECT_NEAR(small.center[2], 0.8 * usual.center[2], 1);
+}
+
 TEST(Phantom, LabelsOnlyWhatIsAskedFor) {
     PhantomSettings settings = smallSettings();
     settings.structures = {"heart", "liver"};
@@ -124,6 +135,9 @@ TEST(Phantom, RefusesImpossibleSizes) {
     EXPECT_THROW(makePhantomCase(settings, 0), UsageError);
     settings = smallSettings();
     settings.spacing = {1, -1, 1};
+    EXPECT_THROW(makePhantomCase(settings, 0), UsageError);
+    settings = smallSettings();
+    settings.bodyScale = {1, 0, 1};
     EXPECT_THROW(makePhantomCase(settings, 0), UsageError);
 }
 

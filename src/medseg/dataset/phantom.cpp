@@ -63,11 +63,21 @@ class SliceNoise {
     std::vector<float> values_;
 };
 
-Geometry phantomGeometry(const PhantomSettings& settings) {
-    const Vec3 spacing = spacingOf(settings);
+Geometry phantomGeometry(const Index3& size, const Vec3& spacing) {
     Vec3 origin{};
-    for (int k = 0; k < 3; ++k) origin[k] = -0.5 * spacing[k] * static_cast<double>(settings.size[k] - 1);
-    return Geometry::axisAligned(settings.size, spacing, origin);
+    for (int k = 0; k < 3; ++k) origin[k] = -0.5 * spacing[k] * static_cast<double>(size[k] - 1);
+    return Geometry::axisAligned(size, spacing, origin);
+}
+
+/// Where the patient's own, unscaled millimetres lie under the voxels.
+Geometry bodyGeometry(const PhantomSettings& settings) {
+    Vec3 spacing = spacingOf(settings);
+    for (int k = 0; k < 3; ++k) {
+        const double scale = settings.bodyScale[k];
+        if (!(scale >= 0.5 && scale <= 2)) throw UsageError(fmt::format("phantom body scale {}: give 0.5 to 2", scale));
+        spacing[k] /= scale;
+    }
+    return phantomGeometry(settings.size, spacing);
 }
 
 /// Internal label id -> id in the output.
@@ -84,7 +94,7 @@ std::array<std::uint8_t, 256> outputIds(const std::vector<std::string>& internal
 }  // namespace
 
 void checkPhantomSettings(const PhantomSettings& settings) {
-    spacingOf(settings);
+    bodyGeometry(settings);
     phantomStructures(settings);
     if (!(settings.noise >= 0 && settings.noise <= 1000))
         throw UsageError(fmt::format("phantom noise {} HU: give 0 to 1000", settings.noise));
@@ -113,13 +123,13 @@ std::vector<std::string> phantomStructures(const PhantomSettings& settings) {
 }
 
 PhantomCase makePhantomCase(const PhantomSettings& settings, int index) {
-    const Geometry geometry = phantomGeometry(settings);
+    const Geometry geometry = phantomGeometry(settings.size, spacingOf(settings)), body = bodyGeometry(settings);
     const std::vector<std::string> structures = phantomStructures(settings);
     const auto number = static_cast<std::uint64_t>(index);
     Random random(settings.seed, kPatientStream + number);
     const Patient patient{random};
     Random warpRandom(settings.seed, 2 * kPatientStream + number);
-    const Painter painter(patient, geometry, warpRandom);
+    const Painter painter(patient, body, warpRandom);
     const auto ids = outputIds(painter.names(), structures);
 
     Volume<std::int16_t> image(geometry);

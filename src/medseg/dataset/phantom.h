@@ -14,6 +14,7 @@ struct PhantomSettings {
     std::uint64_t seed = 1;
     Index3 size{160, 128, 96};            ///< voxels, 8..1024 along each axis
     Vec3 spacing{0, 0, 0};                ///< mm; 0: such that the image spans the trunk (400 x 320 x 384 mm)
+    Vec3 bodyScale{1, 1, 1};              ///< size of every patient along x, y, z, 0.5..2: another population
     int cases = 8;                        ///< 1..10000
     double noise = 14;                    ///< standard deviation of the scanner's noise in soft tissue, HU
     std::vector<std::string> structures;  ///< TotalSegmentator names to label; empty: all that the phantom has
@@ -33,8 +34,8 @@ void checkPhantomSettings(const PhantomSettings& settings);
 std::vector<std::string> phantomStructures(const PhantomSettings& settings);
 
 /// Draws case `index` (0-based). Patients differ in size, fat, position, organ shapes, contrast medium and noise. The
-/// result depends on seed, index, size and spacing only, not on the number of threads. Throws UsageError on sizes,
-/// spacings or names that cannot be.
+/// result depends on seed, index, size, spacing and body scale only, not on the number of threads. Throws UsageError on
+/// sizes, spacings, scales or names that cannot be.
 PhantomCase makePhantomCase(const PhantomSettings& settings, int index);
 
 }  // namespace medseg

@@ -63,9 +63,13 @@ void claimDirectory(const PhantomSettings& settings, PhantomLayout layout, const
     if (fs::exists(first, error) && !fs::exists(directory / kRecordName, error))
         throw WorkError(first.string(), "exists and is no phantom: choose another folder");
     createDirectories(directory);
-    const nlohmann::ordered_json record{{"seed", settings.seed},       {"size", settings.size},
-                                        {"spacing", settings.spacing}, {"cases", settings.cases},
-                                        {"noise", settings.noise},     {"structures", phantomStructures(settings)}};
+    const nlohmann::ordered_json record{{"seed", settings.seed},
+                                        {"size", settings.size},
+                                        {"spacing", settings.spacing},
+                                        {"cases", settings.cases},
+                                        {"noise", settings.noise},
+                                        {"body_scale", settings.bodyScale},
+                                        {"structures", phantomStructures(settings)}};
     writeTextFile(directory / kRecordName, record.dump(1) + "\n");
 }
 

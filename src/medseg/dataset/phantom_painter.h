@@ -17,7 +17,8 @@ class Warp;
 /// Paints the layers of a patient in order. Keeps references to the patient and the geometry.
 class Painter {
   public:
-    /// `random` draws the patient's low-frequency deformation. The geometry must be axis-aligned (RAS).
+    /// `random` draws the patient's low-frequency deformation. The geometry must be axis-aligned (RAS); it and the
+    /// patient must outlive the painter.
     Painter(const Patient& patient, const Geometry& geometry, Random random);
     ~Painter();
 
