@@ -12,13 +12,13 @@
 #include "medseg/base/files.h"
 #include "medseg/base/interrupt.h"
 #include "medseg/base/logging.h"
-#include "medseg/imaging/resize_opencv.h"
 #include "medseg/metrics/label_overlap.h"
 #include "medseg/nn/device.h"
 #include "medseg/nn/model_file.h"
 #include "medseg/nn/sam2/fine_tuning.h"
 #include "medseg/nn/sam2/image_predictor.h"
 #include "medseg/nn/sam2/model_file.h"
+#include "medseg/train/coarse_target.h"
 #include "medseg/train/promptable_loss.h"
 #include "medseg/train/rank_overlap.h"
 
@@ -113,11 +113,7 @@ torch::Tensor Sam2Task::boxTensor(const std::array<double, 4>& box) const {
 }
 
 torch::Tensor Sam2Task::maskTensor(const std::vector<std::uint8_t>& mask) const {
-    const std::int64_t side = network_->settings().lowResolution();
-    torch::Tensor low = torch::empty({1, side, side}, torch::kByte);
-    resizeOpenCv({mask.data(), folder_.columns(), folder_.rows(), 1}, OpenCvResize::Nearest,
-                 PixelView<std::uint8_t>{low.data_ptr<std::uint8_t>(), side, side, 1});
-    return low.to(torch::kFloat);
+    return coarseMask(mask, folder_.rows(), folder_.columns(), network_->settings().lowResolution());
 }
 
 Sam2Task::Batch Sam2Task::loadBatch(std::int64_t batch) const {

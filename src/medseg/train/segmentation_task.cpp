@@ -8,6 +8,7 @@
 #include "medseg/base/error.h"
 #include "medseg/base/files.h"
 #include "medseg/nn/device.h"
+#include "medseg/train/coarse_target.h"
 #include "medseg/train/patch_data.h"
 #include "medseg/train/slice_data.h"
 
@@ -15,14 +16,6 @@ namespace medseg {
 namespace {
 
 constexpr double kOverlapThreshold = 0.5;
-
-/// Nearest labels of every `step`-th pixel along the spatial axes.
-torch::Tensor everyPixel(const torch::Tensor& labels, std::int64_t step) {
-    torch::Tensor coarse = labels;
-    for (std::int64_t axis = 2; axis < labels.dim(); ++axis)
-        coarse = coarse.slice(axis, c10::nullopt, c10::nullopt, step);
-    return coarse.contiguous();
-}
 
 /// The memory format in which convolutions are fastest, for tensors of this many axes (3D: measured on the CPU).
 torch::MemoryFormat convolutionFormat(std::int64_t axes) {
@@ -128,7 +121,7 @@ torch::Tensor SegmentationTask::nextLoss() {
     double weight = 1, weights = 0;
     std::int64_t step = 1;
     for (const torch::Tensor& logits : forwardAll(batch.images)) {
-        const auto labels = step == 1 ? batch.labels : everyPixel(batch.labels, step);
+        const auto labels = step == 1 ? batch.labels : coarseLabels(batch.labels, step);
         const auto part = segmentationLoss(logits, labels, loss_);
         loss = step == 1 ? part : loss + weight * part;
         weights += weight;
