@@ -10,6 +10,7 @@
 #include "medseg/base/files.h"
 #include "medseg/base/logging.h"
 #include "medseg/dataset/prompt_slices.h"
+#include "medseg/nn/network_module.h"
 #include "medseg/pipeline/form_preparation.h"
 
 namespace medseg {
@@ -59,42 +60,55 @@ std::map<std::string, std::vector<std::int64_t>> heldOut(const fs::path& split) 
 
 }  // namespace
 
-fs::path promptSliceFolder(const Recipe& recipe, const fs::path& cache) {
-    return PromptSliceFolder::isAt(recipe.data.root) ? fs::path(recipe.data.root) : cache;
+std::vector<Stage> MedsamStages::stages() const {
+    return {Stage::Generate, Stage::Prepare, Stage::Train, Stage::Evaluate};
 }
 
-void prepareMedsamSlices(const Recipe& recipe, const fs::path& cache) {
-    if (PromptSliceFolder::isAt(recipe.data.root)) {
-        logInfo("{}: holds prepared slices", recipe.data.root);
+bool MedsamStages::has(Stage stage) const {
+    return stage != Stage::Predict && stage != Stage::Report;
+}
+
+std::vector<std::string> MedsamStages::sections(Stage stage) const {
+    if (stage == Stage::Prepare) return {"data", "prepare", "prepare_medsam", "sam"};
+    if (stage == Stage::Train) return {"data", "model", "sam", "lora", "train"};
+    return FamilyStages::sections(stage);
+}
+
+fs::path MedsamStages::trainingData() const {
+    return PromptSliceFolder::isAt(recipe_.data.root) ? fs::path(recipe_.data.root) : folders_.cache;
+}
+
+void MedsamStages::prepare() const {
+    if (PromptSliceFolder::isAt(recipe_.data.root)) {
+        logInfo("{}: holds prepared slices", recipe_.data.root);
         return;
     }
-    const FormOutcome outcome = prepareForm(preparationOf(recipe), cache);
+    const FormOutcome outcome = prepareForm(preparationOf(recipe_), folders_.cache);
     logInfo("{} cases prepared, {} reused, {} files in {}", outcome.prepared, outcome.reused, outcome.files,
-            cache.string());
+            folders_.cache.string());
     outcome.throwIfFailed();
 }
 
-PromptedEvaluation evaluateMedsam(const Recipe& recipe, const fs::path& cache, const fs::path& model,
-                                  const fs::path& output) {
-    const fs::path folder = promptSliceFolder(recipe, cache);
+std::optional<EvaluationSummary> MedsamStages::evaluate() const {
+    const fs::path folder = trainingData();
     PromptedEvaluationRequest request;
-    request.model = model;
-    request.name = recipe.name;
-    request.output = output;
-    request.device = recipe.device;
+    request.model = folders_.model;
+    request.name = recipe_.name;
+    request.output = folders_.evaluation;
+    request.device = recipe_.device;
     request.cases = npzCases(folder / "npz_test");
     if (request.cases.empty()) {
         request.cases = npzCases(folder / "npz_train");
-        request.slices = heldOut(model / "split.json");
+        request.slices = heldOut(folders_.model / "split.json");
     }
     if (request.cases.empty())
         throw DataError(folder.string(),
                         "holds no npz_test and npz_train to measure on: use `medseg evaluate --model`");
-    PromptedEvaluation result = loadNetworkModule().evaluatePrompted(request);
+    const PromptedEvaluation result = loadNetworkModule().evaluatePrompted(request);
     logInfo("DSC {:.1f}, MIOU {:.1f}, {:.2f} slices a second (filled boxes: DSC {:.1f}): {}", 100 * result.overall.dice,
             100 * result.overall.iou, result.overall.fps, 100 * result.overall.boxDice,
-            (output / "result.md").string());
-    return result;
+            (folders_.evaluation / "result.md").string());
+    return std::nullopt;
 }
 
 }  // namespace medseg

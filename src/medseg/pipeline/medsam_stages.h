@@ -1,23 +1,29 @@
-// The stages of `medseg run` for networks of the SAM family (model.kind: sam).
+// The stages of a run with model.kind sam: SAM and MedSAM. Prompted networks are measured from the boxes of the
+// reference, so that prediction and report are part of the evaluation.
 #pragma once
 
-#include <filesystem>
-
-#include "medseg/nn/network_module.h"
-#include "medseg/recipe/recipe.h"
+#include "medseg/pipeline/family_stages.h"
 
 namespace medseg {
 
-/// Where training slices lie: data.root when it already holds imgs and gts, else `cache`, into which they are prepared.
-std::filesystem::path promptSliceFolder(const Recipe& recipe, const std::filesystem::path& cache);
+class MedsamStages : public FamilyStages {
+  public:
+    using FamilyStages::FamilyStages;
 
-/// The form medsam with .npy slices of the network's size, see prepareForm(). Does nothing when data.root holds slices.
-/// Throws as the preparation does.
-void prepareMedsamSlices(const Recipe& recipe, const std::filesystem::path& cache);
-
-/// Measures the trained network on the test cases (npz_test); without any, on what split.json held out of training.
-/// Tables and picture go to `output`.
-PromptedEvaluation evaluateMedsam(const Recipe& recipe, const std::filesystem::path& cache,
-                                  const std::filesystem::path& model, const std::filesystem::path& output);
+    std::vector<Stage> stages() const override;
+    bool has(Stage stage) const override;
+    std::vector<std::string> sections(Stage stage) const override;
+    /// The form medsam with .npy slices of the network's size, see prepareForm(). Does nothing when data.root holds
+    /// slices.
+    void prepare() const override;
+    Recipe trainingRecipe() const override { return recipe_; }
+    /// Where the slices lie: data.root when it already holds imgs and gts, else the cache.
+    std::filesystem::path trainingData() const override;
+    void predict() const override {}
+    /// Measures the trained network on the test cases (npz_test); without any, on what split.json held out of training.
+    /// Writes tables and pictures, and has no summary of label maps.
+    std::optional<EvaluationSummary> evaluate() const override;
+    void report() const override {}
+};
 
 }  // namespace medseg

@@ -3,36 +3,18 @@
 #pragma once
 
 #include <filesystem>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
 
-#include "medseg/dataset/layout.h"
 #include "medseg/metrics/evaluation.h"
 #include "medseg/nn/network_module.h"
+#include "medseg/pipeline/family_stages.h"
+#include "medseg/pipeline/stage.h"
 #include "medseg/recipe/recipe.h"
 
 namespace medseg {
-
-enum class Stage { Generate, Prepare, Train, Predict, Evaluate, Report };
-
-/// "generate", "prepare", "train", "predict", "evaluate", "report".
-const char* stageName(Stage stage);
-/// Throws UsageError listing the names.
-Stage stageFromName(const std::string& name);
-
-/// Where a run keeps what it makes, below recipe.output.
-struct RunFolders {
-    explicit RunFolders(const Recipe& recipe);
-
-    std::filesystem::path root;
-    std::filesystem::path cache;        ///< training slices, or volumes
-    std::filesystem::path model;        ///< checkpoints and training history
-    std::filesystem::path predictions;  ///< CASE.nii.gz, in the geometry of the input
-    std::filesystem::path measured;     ///< reference/ and prediction/: what is compared, CASE.nii.gz each
-    std::filesystem::path evaluation;
-    std::filesystem::path report;
-};
 
 /// From where the training stage starts when the model folder holds a latest.pth.
 enum class TrainingStart {
@@ -82,34 +64,16 @@ class Pipeline {
   private:
     void runStage(Stage stage);
     void generate();
-    void prepare();
     void train();
-    /// The recipe as the family of its network trains with it. Throws UsageError where it cannot.
-    Recipe trainingRecipe() const;
     TrainRequest trainRequest(const Recipe& recipe, const std::filesystem::path& model) const;
     TrainOutcome trainInto(const Recipe& recipe, const std::filesystem::path& model, const std::string& fingerprint);
-    void predict();
-    void evaluate();
-    void report();
-
-    /// Cases the final measurement runs on, and (with a split by slice) which slices of them count.
-    struct MeasuredCase {
-        Case item;
-        std::vector<std::int64_t> slices;  ///< of the SlicePlan; empty = the whole volume
-    };
-    std::vector<MeasuredCase> measuredCases(const Dataset& dataset) const;
-
-    void writeMeasured(const char* side, const std::string& id, const LabelMap& labels,
-                       const std::vector<std::int64_t>& slices) const;
-
-    bool isSam() const { return recipe_.model.kind == "sam"; }
-    bool isSam2() const { return recipe_.model.kind == "sam2"; }
     std::string fingerprint(Stage stage) const;
     bool isUpToDate(Stage stage) const;
     void markDone(Stage stage) const;
 
     Recipe recipe_;
     RunFolders folders_;
+    std::unique_ptr<FamilyStages> family_;  ///< refers to both
     TrainingStart trainingStart_ = TrainingStart::Automatic;
     std::filesystem::path resumeFile_;
     std::optional<EvaluationSummary> evaluation_;

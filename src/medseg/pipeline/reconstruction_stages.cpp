@@ -15,6 +15,8 @@
 #include "medseg/io/mesh_file.h"
 #include "medseg/io/npy.h"
 #include "medseg/metrics/reconstruction_scores.h"
+#include "medseg/nn/network_module.h"
+#include "medseg/pipeline/preparation_stage.h"
 #include "medseg/report/overlay.h"
 #include "medseg/report/scene_html.h"
 
@@ -167,27 +169,55 @@ std::vector<LabelMesh> decodedSurfaces(const fs::path& objects, const LabelTable
 
 }  // namespace
 
-void predictReconstructions(const Recipe& recipe, const RunFolders& folders) {
-    ReconstructCasesRequest request;
-    request.overrides = samplingOverrides(recipe.sampling);
-    request.model = folders.model;
-    request.cases = folders.cache;
-    request.output = folders.predictions;
-    const ReconstructOutcome outcome = loadNetworkModule().reconstructCases(request);
-    logInfo("{} objects reconstructed from {} slices in {:.1f} s: {}", outcome.objects, outcome.slices, outcome.seconds,
-            folders.predictions.string());
+bool ReconstructionStages::has(Stage stage) const {
+    return !usesPreparedSlices(recipe_) || (stage != Stage::Generate && stage != Stage::Prepare);
 }
 
-void evaluateReconstructions(const Recipe& recipe, const RunFolders& folders) {
-    const Sam3dDataset dataset = openDataset(recipe, folders);
-    const MeanShapes means(folders.model / "mean_shapes.npz");
+std::vector<std::string> ReconstructionStages::sections(Stage stage) const {
+    if (stage == Stage::Train) return {"data", "model", "train", "sam3d", "lora", "loss"};
+    if (stage == Stage::Predict) return {"predict", "sampling"};
+    return FamilyStages::sections(stage);
+}
+
+fs::path ReconstructionStages::proof(Stage stage) const {
+    if (stage == Stage::Train)
+        return folders_.model / (recipe_.sam3d.stage == "structure" ? "latest.pt" : "latent/latest.pt");
+    if (stage == Stage::Evaluate) return folders_.evaluation / "metrics.json";
+    return FamilyStages::proof(stage);
+}
+
+void ReconstructionStages::prepare() const {
+    trainingRecipe();
+    prepareCases(recipe_, folders_.cache);
+}
+
+Recipe ReconstructionStages::trainingRecipe() const {
+    if (recipe_.prepare.form != "sam3d" && !usesPreparedSlices(recipe_))
+        throw UsageError("model.kind sam3d trains on prepare.form: sam3d");
+    return recipe_;
+}
+
+void ReconstructionStages::predict() const {
+    ReconstructCasesRequest request;
+    request.overrides = samplingOverrides(recipe_.sampling);
+    request.model = folders_.model;
+    request.cases = folders_.cache;
+    request.output = folders_.predictions;
+    const ReconstructOutcome outcome = loadNetworkModule().reconstructCases(request);
+    logInfo("{} objects reconstructed from {} slices in {:.1f} s: {}", outcome.objects, outcome.slices, outcome.seconds,
+            folders_.predictions.string());
+}
+
+std::optional<EvaluationSummary> ReconstructionStages::evaluate() const {
+    const Sam3dDataset dataset = openDataset(recipe_, folders_);
+    const MeanShapes means(folders_.model / "mean_shapes.npz");
     std::vector<ScoredObject> network, extrusion, mean;
-    const UsedSlices used = readUsedSlices(folders.predictions);
+    const UsedSlices used = readUsedSlices(folders_.predictions);
     for (const auto& [id, labels] : used.items()) {
         const std::size_t index = caseIndex(dataset, id);
         for (const auto& [name, slices] : labels.items()) {
             const int label = std::stoi(name);
-            const fs::path file = folders.predictions / (id + "_objects") / fmt::format("label_{}.nii.gz", label);
+            const fs::path file = folders_.predictions / (id + "_objects") / fmt::format("label_{}.nii.gz", label);
             const LabelMap stored = readLabelMap(file);
             Volume<std::uint8_t> prediction(stored.geometry());
             stored.visit([&](const auto& voxels) {
@@ -209,8 +239,8 @@ void evaluateReconstructions(const Recipe& recipe, const RunFolders& folders) {
     metrics["slices"] = used;
     metrics["baselines"]["extruded_slice"] = scoresToJson(extrusion, false);
     if (!mean.empty()) metrics["baselines"]["mean_training_shape"] = scoresToJson(mean, false);
-    createDirectories(folders.evaluation);
-    writeTextFile(folders.evaluation / "metrics.json", metrics.dump(2) + "\n");
+    createDirectories(folders_.evaluation);
+    writeTextFile(folders_.evaluation / "metrics.json", metrics.dump(2) + "\n");
     const auto dice = [](const nlohmann::ordered_json& scores) {
         const auto& value = scores.at("overall").at("dice").at("mean");
         return value.is_number() ? value.get<double>() : std::nan("");
@@ -218,20 +248,21 @@ void evaluateReconstructions(const Recipe& recipe, const RunFolders& folders) {
     logInfo("mean Dice {:.4f} over {} objects; extruded slice {:.4f}{}: {}", dice(metrics), network.size(),
             dice(metrics["baselines"]["extruded_slice"]),
             mean.empty() ? "" : fmt::format(", mean shape {:.4f}", dice(metrics["baselines"]["mean_training_shape"])),
-            (folders.evaluation / "metrics.json").string());
+            (folders_.evaluation / "metrics.json").string());
+    return std::nullopt;
 }
 
-void reportReconstructions(const Recipe& recipe, const RunFolders& folders) {
-    const Sam3dDataset dataset = openDataset(recipe, folders);
-    const UsedSlices used = readUsedSlices(folders.predictions);
+void ReconstructionStages::report() const {
+    const Sam3dDataset dataset = openDataset(recipe_, folders_);
+    const UsedSlices used = readUsedSlices(folders_.predictions);
     int drawn = 0;
     for (const auto& [id, labels] : used.items()) {
-        if (drawn++ >= recipe.report.overlays) break;
+        if (drawn++ >= recipe_.report.overlays) break;
         const std::size_t index = caseIndex(dataset, id);
-        const LabelMap prediction = readLabelMap(folders.predictions / (id + ".nii.gz"));
+        const LabelMap prediction = readLabelMap(folders_.predictions / (id + ".nii.gz"));
         const LabelMap reference = referenceLabels(dataset, index, prediction);
         const Volume<float> image = imageOf(dataset, index, prediction.geometry());
-        const fs::path folder = folders.report / id;
+        const fs::path folder = folders_.report / id;
         createDirectories(folder);
         OverlayCase overlay;
         overlay.name = id;
@@ -253,13 +284,13 @@ void reportReconstructions(const Recipe& recipe, const RunFolders& folders) {
             writeMeshes(folder / fmt::format("{}.obj", name), extractLabelSurfaces(map));
         };
         const std::vector<LabelMesh> decoded =
-            decodedSurfaces(folders.predictions / (id + "_objects"), prediction.table());
+            decodedSurfaces(folders_.predictions / (id + "_objects"), prediction.table());
         if (decoded.empty())
             surfaces(prediction, "prediction");
         else
             writeMeshes(folder / "prediction.obj", decoded);
         surfaces(reference, "reference");
-        if (recipe.report.html) writeSceneHtml(folder / "scene.html", makeScene(&reference, &prediction));
+        if (recipe_.report.html) writeSceneHtml(folder / "scene.html", makeScene(&reference, &prediction));
         logInfo("{}", folder.string());
     }
 }

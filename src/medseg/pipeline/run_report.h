@@ -4,7 +4,7 @@
 #include <vector>
 
 #include "medseg/dataset/layout.h"
-#include "medseg/pipeline/pipeline.h"
+#include "medseg/pipeline/stage.h"
 
 namespace medseg {
 

@@ -16,6 +16,9 @@
 #include "medseg/dataset/split.h"
 #include "medseg/io/image_file.h"
 #include "medseg/metrics/slice_dice.h"
+#include "medseg/nn/network_module.h"
+#include "medseg/pipeline/measured_evaluation.h"
+#include "medseg/pipeline/run_report.h"
 
 namespace medseg {
 namespace {
@@ -61,10 +64,17 @@ LabelMap cut(const LabelMap& labels, const std::vector<std::int64_t>& slices) {
 
 }  // namespace
 
-std::vector<Stage> Sam2Stages::stagesOf(const std::string& mode) {
-    if (mode == "train") return {Stage::Generate, Stage::Prepare, Stage::Train};
-    if (mode == "infer") return {Stage::Generate, Stage::Prepare, Stage::Predict, Stage::Evaluate, Stage::Report};
-    return {Stage::Generate, Stage::Prepare, Stage::Train, Stage::Predict, Stage::Evaluate, Stage::Report};
+std::vector<Stage> Sam2Stages::stages() const {
+    if (recipe_.sam2.mode == "train") return {Stage::Generate, Stage::Prepare, Stage::Train};
+    if (recipe_.sam2.mode == "infer")
+        return {Stage::Generate, Stage::Prepare, Stage::Predict, Stage::Evaluate, Stage::Report};
+    return FamilyStages::stages();
+}
+
+std::vector<std::string> Sam2Stages::sections(Stage stage) const {
+    if (stage == Stage::Train) return {"data", "model", "sam2", "lora", "train"};
+    if (stage == Stage::Predict) return {"propagate", "predict"};
+    return FamilyStages::sections(stage);
 }
 
 MedsamSettings Sam2Stages::preparation() const {
@@ -189,12 +199,6 @@ std::vector<Sam2Stages::Measured> Sam2Stages::measured(const Dataset& dataset) c
     return all;
 }
 
-std::vector<Case> Sam2Stages::measuredCases() const {
-    std::vector<Case> cases;
-    for (const Measured& item : measured(dataset())) cases.push_back(item.item);
-    return cases;
-}
-
 void Sam2Stages::predict() const {
     const std::vector<Measured> cases = measured(dataset());
     PromptedRequest request;
@@ -214,7 +218,6 @@ void Sam2Stages::predict() const {
     if (recipe_.propagate.method == "none") {
         if (lungs)
             throw UsageError("propagate.method none prompts every slice with its label: set propagate.boxes labels");
-        request.prompts.margin = recipe_.propagate.boxShift;
     } else {
         PropagationOptions& propagation = request.propagation.emplace();
         propagation.method = recipe_.propagate.method;
@@ -237,6 +240,12 @@ void Sam2Stages::predict() const {
     }
 }
 
+std::optional<EvaluationSummary> Sam2Stages::evaluate() const {
+    EvaluationSummary summary = evaluateMeasured(recipe_.evaluate, folders_);
+    evaluateSlices();
+    return summary;
+}
+
 void Sam2Stages::evaluateSlices() const {
     const LabelTable table = dataset().labels;
     std::vector<int> ids;
@@ -250,6 +259,13 @@ void Sam2Stages::evaluateSlices() const {
     }
     std::sort(cases.begin(), cases.end(), [](const auto& a, const auto& b) { return a.name < b.name; });
     writeSliceDice(folders_.evaluation, cases, table);
+}
+
+void Sam2Stages::report() const {
+    const Dataset all = dataset();
+    std::vector<Case> cases;
+    for (const Measured& item : measured(all)) cases.push_back(item.item);
+    writeRunReport(recipe_, folders_, all, cases);
 }
 
 }  // namespace medseg
