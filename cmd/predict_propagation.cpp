@@ -26,7 +26,9 @@ void declarePropagationOptions(CLI::App& app, PropagationCliOptions& options) {
         ->group(kPropagation);
     app.add_flag("--lungs", options.options.lungs, "CT: start from boxes around the lungs, found by threshold")
         ->group(kPropagation);
-    app.add_option("--box-shift", options.options.boxShift, "Pixels by which boxes of masks are widened")
+    app.add_option(
+           "--box-shift", options.options.boxShift,
+           "Pixels of a 1024-pixel input by which boxes of masks are widened; official, ild: pixels of any grid")
         ->check(CLI::Range(0, 1024))
         ->type_name("PIXELS")
         ->group(kPropagation);

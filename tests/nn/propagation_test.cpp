@@ -46,6 +46,17 @@ TEST(SlicePropagation, StartsWhereTheRulesSay) {
     EXPECT_THROW(promptFromBoxes({}, {}), DataError);
 }
 
+TEST(SlicePropagation, WidensBoxesByTheSameShareOfAnyGrid) {
+    const auto corrected = SlicePropagationRules::corrected();
+    EXPECT_DOUBLE_EQ(corrected.shiftAt(1024), 5);
+    EXPECT_DOUBLE_EQ(corrected.shiftAt(256), 1.25);
+    EXPECT_DOUBLE_EQ(SlicePropagationRules::official().shiftAt(256), 5);
+    EXPECT_DOUBLE_EQ(SlicePropagationRules::ild().shiftAt(256), 5);
+    const Volume<std::uint8_t> volume = slices(1);
+    const auto box = boxOfLabel(volume.slice(0), 200, 1.25, BoxLimit::LastPixel);
+    EXPECT_EQ(box, (PixelBox{10.75, 8.75, 24.25, 20.25}));
+}
+
 TEST(SlicePropagation, VisitsEachSliceOnceAndEmbedsItOnce) {
     const Volume<std::uint8_t> volume = slices(9);
     for (const bool ends : {true, false}) {

@@ -23,16 +23,15 @@ struct Extent {
     }
 };
 
-PixelBox widened(const Extent& e, int shift, BoxLimit limit, std::int64_t width, std::int64_t height) {
+PixelBox widened(const Extent& e, double shift, BoxLimit limit, std::int64_t width, std::int64_t height) {
     const std::int64_t last = limit == BoxLimit::Size ? 0 : 1;
-    return {static_cast<double>(std::max<std::int64_t>(0, e.x0 - shift)),
-            static_cast<double>(std::max<std::int64_t>(0, e.y0 - shift)),
-            static_cast<double>(std::min(width - last, e.x1 + shift)),
-            static_cast<double>(std::min(height - last, e.y1 + shift))};
+    return {std::max(0.0, static_cast<double>(e.x0) - shift), std::max(0.0, static_cast<double>(e.y0) - shift),
+            std::min(static_cast<double>(width - last), static_cast<double>(e.x1) + shift),
+            std::min(static_cast<double>(height - last), static_cast<double>(e.y1) + shift)};
 }
 
 template <typename T>
-std::vector<LabelBoxes> boxesOf(const Volume<T>& volume, int shift, BoxLimit limit) {
+std::vector<LabelBoxes> boxesOf(const Volume<T>& volume, double shift, BoxLimit limit) {
     std::map<int, LabelBoxes> found;
     for (std::int64_t z = 0; z < volume.nz(); ++z) {
         const auto slice = volume.slice(z);
@@ -55,7 +54,7 @@ std::vector<LabelBoxes> boxesOf(const Volume<T>& volume, int shift, BoxLimit lim
 }  // namespace
 
 template <typename T>
-std::optional<PixelBox> boxOfLabel(SliceView<const T> slice, int label, int shift, BoxLimit limit) {
+std::optional<PixelBox> boxOfLabel(SliceView<const T> slice, int label, double shift, BoxLimit limit) {
     Extent extent;
     for (std::int64_t y = 0; y < slice.height; ++y)
         for (std::int64_t x = 0; x < slice.width; ++x)
@@ -64,8 +63,8 @@ std::optional<PixelBox> boxOfLabel(SliceView<const T> slice, int label, int shif
     return widened(extent, shift, limit, slice.width, slice.height);
 }
 
-template std::optional<PixelBox> boxOfLabel(SliceView<const std::uint8_t>, int, int, BoxLimit);
-template std::optional<PixelBox> boxOfLabel(SliceView<const std::uint16_t>, int, int, BoxLimit);
+template std::optional<PixelBox> boxOfLabel(SliceView<const std::uint8_t>, int, double, BoxLimit);
+template std::optional<PixelBox> boxOfLabel(SliceView<const std::uint16_t>, int, double, BoxLimit);
 
 std::optional<PixelBox> boxOfLine(SliceView<const std::uint8_t> slice, int shift) {
     std::optional<std::array<std::int64_t, 2>> first;
@@ -86,7 +85,7 @@ std::optional<PixelBox> boxOfLine(SliceView<const std::uint8_t> slice, int shift
     return widened(extent, shift, BoxLimit::LastPixel, slice.width, slice.height);
 }
 
-std::vector<LabelBoxes> labelBoxesBySlice(const LabelMap& labels, int shift, BoxLimit limit) {
+std::vector<LabelBoxes> labelBoxesBySlice(const LabelMap& labels, double shift, BoxLimit limit) {
     return labels.visit([&](const auto& volume) { return boxesOf(volume, shift, limit); });
 }
 

@@ -28,7 +28,7 @@ enum class BoxLimit {
 /// Smallest and largest index of pixels equal to `label`, `shift` pixels wider on each side within the slice; nothing
 /// when there is none. Instantiated for uint8 and uint16.
 template <typename T>
-std::optional<PixelBox> boxOfLabel(SliceView<const T> slice, int label, int shift, BoxLimit limit);
+std::optional<PixelBox> boxOfLabel(SliceView<const T> slice, int label, double shift, BoxLimit limit);
 
 /// The square box around a RECIST line (pixels above 0): the first and the last pixel in reading order are its ends,
 /// half its truncated length reaches from the truncated centre, `shift` wider. Nothing without pixels. As in MedSAM2.
@@ -49,6 +49,6 @@ struct LabelBoxes {
 };
 
 /// For every label in ascending order.
-std::vector<LabelBoxes> labelBoxesBySlice(const LabelMap& labels, int shift, BoxLimit limit);
+std::vector<LabelBoxes> labelBoxesBySlice(const LabelMap& labels, double shift, BoxLimit limit);
 
 }  // namespace medseg

@@ -75,9 +75,10 @@ OpenedCase openVolume(const fs::path& path, const PictureRules& asked, bool lung
 }
 
 std::vector<TravellingLabel> bound(const LabelMap& labels, const PropagationOptions& options) {
-    const BoxLimit limit = options.rules == "corrected" ? BoxLimit::LastPixel : BoxLimit::Size;
+    const auto rules = SlicePropagationRules::from(options);
+    const Index3& size = labels.geometry().size();
     std::vector<TravellingLabel> all;
-    for (LabelBoxes& boxes : labelBoxesBySlice(labels, options.boxShift, limit))
+    for (LabelBoxes& boxes : labelBoxesBySlice(labels, rules.shiftAt(std::max(size[0], size[1])), rules.limit))
         all.push_back({std::move(boxes), true});
     return all;
 }

@@ -68,14 +68,6 @@ class VolumePainter {
     std::map<int, Volume<std::uint8_t>> masks_;
 };
 
-SlicePropagationRules rulesFrom(const PropagationOptions& options) {
-    SlicePropagationRules rules;
-    if (options.rules == "official") rules = SlicePropagationRules::official();
-    if (options.rules == "ild") rules = SlicePropagationRules::ild();
-    rules.boxShift = options.boxShift;
-    return rules;
-}
-
 std::vector<SlicePropagationPrompt> slicePrompts(const std::vector<TravellingLabel>& labels,
                                                  const SlicePropagationRules& rules, std::int64_t slices) {
     std::vector<SlicePropagationPrompt> prompts;
@@ -123,9 +115,9 @@ PropagatedSegmentation segmentPropagated(Sam2 model, const Volume<std::uint8_t>&
         if (advance) advance();
     };
     if (memory) {
-        propagateMemory(features, memoryPrompts(labels, rulesFrom({}), slices.nz()), receive);
+        propagateMemory(features, memoryPrompts(labels, SlicePropagationRules::corrected(), slices.nz()), receive);
     } else {
-        const SlicePropagationRules rules = rulesFrom(options);
+        const SlicePropagationRules rules = SlicePropagationRules::from(options);
         propagateSlices(features, slicePrompts(labels, rules, slices.nz()), rules, receive,
                         [&](const PropagationStep& step) {
                             ious[{step.label, step.slice}] = step.iou;

@@ -73,7 +73,7 @@ class Propagation {
         std::vector<std::uint8_t> resized(static_cast<std::size_t>(size * size));
         resizeOpenCv({mask.data(), slices.nx(), slices.ny(), 1}, OpenCvResize::Nearest,
                      {resized.data(), size, size, 1});
-        return boxOfLabel(SliceView<const std::uint8_t>{resized.data(), size, size, size}, 1, rules_.boxShift,
+        return boxOfLabel(SliceView<const std::uint8_t>{resized.data(), size, size, size}, 1, rules_.shiftAt(size),
                           rules_.limit);
     }
 
@@ -164,6 +164,7 @@ class Propagation {
 
 SlicePropagationRules SlicePropagationRules::official() {
     SlicePropagationRules rules;
+    rules.shiftSide = 0;
     rules.start = Start::Middle;
     rules.limit = BoxLimit::Size;
     rules.fallback = Fallback::PromptBox;
@@ -176,6 +177,14 @@ SlicePropagationRules SlicePropagationRules::ild() {
     SlicePropagationRules rules = official();
     rules.includeFirst = false;
     rules.includeLast = false;
+    return rules;
+}
+
+SlicePropagationRules SlicePropagationRules::from(const PropagationOptions& options) {
+    SlicePropagationRules rules;
+    if (options.rules == "official") rules = official();
+    if (options.rules == "ild") rules = ild();
+    rules.boxShift = options.boxShift;
     return rules;
 }
 

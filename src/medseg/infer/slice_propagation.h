@@ -9,6 +9,7 @@
 
 #include "medseg/dataset/box_prompts.h"
 #include "medseg/infer/slice_features.h"
+#include "medseg/nn/propagation_options.h"
 
 namespace medseg {
 
@@ -23,11 +24,18 @@ struct SlicePropagationRules {
     Start start = Start::LargestMask;
     bool includeFirst = true;  ///< visit the lowest slice of the range
     bool includeLast = true;   ///< visit the highest one
-    int boxShift = 5;          ///< pixels by which boxes are widened, of the slice (prompt) or of the network's input
+    double boxShift = 5;       ///< pixels by which boxes are widened, see shiftAt()
+    double shiftSide = 1024;   ///< side of the input whose pixels these are; 0: pixels of whatever a box lies on
     BoxLimit limit = BoxLimit::LastPixel;
     Fallback fallback = Fallback::LastBox;  ///< the box after an empty mask
     int stopAfterEmpty = 3;                 ///< empty masks in a row that end a direction; 0: go on to the end
     bool sharpenFirst = false;              ///< sigmoid before instead of after the resize to the slice's size
+
+    /// The shift in pixels of a slice or an input of this side. A fixed number of pixels would grow with a coarser
+    /// grid: each slice adds it anew, and the box leaves the object.
+    double shiftAt(std::int64_t side) const {
+        return shiftSide > 0 ? boxShift * static_cast<double>(side) / shiftSide : boxShift;
+    }
 
     /// The default: what the seed meant.
     static SlicePropagationRules corrected() { return {}; }
@@ -36,6 +44,8 @@ struct SlicePropagationRules {
     static SlicePropagationRules official();
     /// The script of the ILD pipeline: like official(), and both end slices are left out.
     static SlicePropagationRules ild();
+    /// "corrected", "official" or "ild", with its boxShift.
+    static SlicePropagationRules from(const PropagationOptions& options);
 };
 
 /// What is known of one label before its propagation.

@@ -11,10 +11,10 @@ struct PropagationOptions {
     std::string method = "slices";    ///< slices: the box of the last mask prompts the next slice; memory: SAM 2's own
     std::string rules = "corrected";  ///< slices: corrected, official or ild (SlicePropagationRules)
     bool lungs = false;               ///< boxes around the lungs, found by threshold, instead of prompts
-    int boxShift = 5;                 ///< pixels by which boxes of masks are widened
-    int imageSize = 0;                ///< side of the network's input; 0: as the checkpoint says
-    std::string precision = "fp32";   ///< of the image encoder: fp32 or bf16
-    bool separate = false;            ///< also one 0/1 mask a label in a folder beside the label map
+    int boxShift = 5;  ///< pixels of a 1024-pixel input by which boxes of masks are widened; official, ild: of any grid
+    int imageSize = 0;               ///< side of the network's input; 0: as the checkpoint says
+    std::string precision = "fp32";  ///< of the image encoder: fp32 or bf16
+    bool separate = false;           ///< also one 0/1 mask a label in a folder beside the label map
 };
 
 }  // namespace medseg

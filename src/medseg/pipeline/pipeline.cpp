@@ -124,9 +124,11 @@ TrainOutcome Pipeline::trainInto(const Recipe& recipe, const fs::path& model, co
     createDirectories(model);
     writeTextFile(mark, fingerprint);
     const TrainOutcome outcome = loadNetworkModule().train(request);
-    logInfo("trained {} epochs, best validation Dice {:.4f} in epoch {}, {:.1f} s an epoch, network idle {:.1f} %: {}",
-            outcome.epochs, outcome.bestDice, outcome.bestEpoch, outcome.secondsPerEpoch, 100 * outcome.idleShare,
-            outcome.bestModel.string());
+    const std::string best = outcome.bestEpoch == 0 ? "no validation"
+                                                    : fmt::format("best validation Dice {:.4f} in epoch {}",
+                                                                  outcome.bestDice, outcome.bestEpoch);
+    logInfo("trained {} epochs, {}, {:.1f} s an epoch, network idle {:.1f} %: {}", outcome.epochs, best,
+            outcome.secondsPerEpoch, 100 * outcome.idleShare, outcome.bestModel.string());
     return outcome;
 }
 

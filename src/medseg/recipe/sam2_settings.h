@@ -58,7 +58,9 @@ void visitFields(Visitor&& field, PropagateSettings& s) {
           oneOf({"corrected", "official", "ild"}));
     field("boxes", s.boxes, "where boxes come from: labels (of the reference) or lungs (found by threshold)",
           oneOf({"labels", "lungs"}));
-    field("box_shift", s.boxShift, "pixels by which boxes of masks are widened", between(0, 1024));
+    field("box_shift", s.boxShift,
+          "pixels of a 1024-pixel input by which boxes of masks are widened; official, ild: pixels of any grid",
+          between(0, 1024));
 }
 
 }  // namespace medseg
