@@ -14,6 +14,7 @@ constexpr std::array<StreamKind, kConditionStreams> kStreams{{{0, 0}, {0, 1}, {1
 constexpr std::int64_t kGroups = 2;
 constexpr std::size_t kPointmapEmbedder = 2;
 constexpr double kTableDeviation = 0.02;
+constexpr double kGatedSize = 0.2;  ///< root mean square of silu(gate) value at the layers' own start
 
 }  // namespace
 
@@ -30,6 +31,10 @@ ConditionProjectionImpl::ConditionProjectionImpl(std::int64_t in, std::int64_t h
     gate_ = gated->register_module("w1", Linear(in, hidden, false));
     out_ = gated->register_module("w2", Linear(hidden, out, false));
     value_ = gated->register_module("w3", Linear(in, hidden, false));
+    // Training from scratch starts with tokens of about unit size: ten times smaller ones, as the layers' own start
+    // gives, leave cross-attention an average of everything, and the generator learns shapes long before it looks at
+    // the slice.
+    torch::nn::init::normal_(out_->weight, 0.0, 1 / (kGatedSize * std::sqrt(static_cast<double>(hidden))));
 }
 
 torch::Tensor ConditionProjectionImpl::forward(const torch::Tensor& x) {

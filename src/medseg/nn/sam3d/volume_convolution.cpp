@@ -194,6 +194,8 @@ class FewChannels : public torch::autograd::Function<FewChannels> {
             const torch::Tensor mirrored = weight.flip({2, 3, 4}).transpose(0, 1).contiguous();
             xGradient = run(gradient, mirrored, std::vector<float>(kMostChannels + kOutputs, 0.0F));
         }
+        // A frozen layer passes the gradient on and has none of its own.
+        if (!context->needs_input_grad(1)) return {xGradient, torch::Tensor(), torch::Tensor()};
         const torch::Tensor sums = torch::zeros(weight.sizes(), torch::kDouble);
         const Padded in = layoutOf(x), out = layoutOf(gradient);
         for (std::int64_t n = 0; n < x.size(0); ++n)
