@@ -145,8 +145,8 @@ StructureEncoderImpl::StructureEncoderImpl(const StructureVaeShape& shape) {
     register_module("blocks", blocks);
     register_module("middle_block", middle);
     outLayer = register_module("out_layer", head(channels.back(), 2 * shape.latentChannels, shape.headNorm));
-    // Training from scratch starts almost without noise: a decoder that cannot see the shape through the noise learns to
-    // answer "empty" and never looks again.
+    // Training from scratch starts almost without noise: a decoder that cannot see the shape through the noise learns
+    // to answer "empty" and never looks again.
     const torch::NoGradGuard noGradient;
     auto& last = *outLayer->ptr<VolumeConvolutionImpl>(outLayer->size() - 1);
     last.bias.slice(0, shape.latentChannels).fill_(kFirstLogVariance);
