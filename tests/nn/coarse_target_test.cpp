@@ -45,6 +45,13 @@ TEST(CoarseMask, CountsAPixelThatIsHalfCovered) {
     EXPECT_TRUE(coarseMask(mask, 4, 4, 2).equal(torch::tensor({{{1.0F, 0.0F}, {1.0F, 0.0F}}})));
 }
 
+TEST(CoarseMask, KeepsASmallObjectWhereItIsAndEmptinessEmpty) {
+    std::vector<std::uint8_t> mask(16, 0);
+    EXPECT_EQ(coarseMask(mask, 4, 4, 2).sum().item<double>(), 0);
+    mask[7] = 1;
+    EXPECT_TRUE(coarseMask(mask, 4, 4, 2).equal(torch::tensor({{{0.0F, 1.0F}, {0.0F, 0.0F}}})));
+}
+
 TEST(CoarseMask, OfTheSameSizeIsTheMask) {
     const std::vector<std::uint8_t> mask{1, 0, 0, 1};
     EXPECT_TRUE(coarseMask(mask, 2, 2, 2).equal(torch::tensor({{{1.0F, 0.0F}, {0.0F, 1.0F}}})));

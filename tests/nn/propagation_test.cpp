@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include "medseg/base/error.h"
+#include "medseg/imaging/resize_opencv.h"
 #include "medseg/infer/memory_propagation.h"
 #include "medseg/infer/propagated_prediction.h"
 #include "medseg/nn/sam2/registry.h"
@@ -55,6 +56,40 @@ TEST(SlicePropagation, WidensBoxesByTheSameShareOfAnyGrid) {
     const Volume<std::uint8_t> volume = slices(1);
     const auto box = boxOfLabel(volume.slice(0), 200, 1.25, BoxLimit::LastPixel);
     EXPECT_EQ(box, (PixelBox{10.75, 8.75, 24.25, 20.25}));
+}
+
+TEST(SlicePropagation, PromptsWithTheWidenedBoxOfTheMaskBefore) {
+    const Volume<std::uint8_t> volume = slices(6);
+    for (const auto& [rules, shift] : {std::pair{SlicePropagationRules::corrected(), 5 * 64 / 1024.0},
+                                       std::pair{SlicePropagationRules::official(), 5.0}}) {
+        SliceFeatures features(smallModel(), volume, SliceResize::Smooth);
+        std::vector<std::uint8_t> before(40 * 32), resized(64 * 64);
+        int followed = 0;
+        propagateSlices(
+            features, {{1, 0, 5, 0, {10, 8, 26, 22}}}, rules,
+            [&](int, std::int64_t, const float* p) {
+                for (std::size_t i = 0; i < before.size(); ++i) before[i] = p[i] > 0.5F ? 1 : 0;
+            },
+            [&](const PropagationStep& step) {
+                if (step.source != PropagationStep::Source::PreviousMask) return;
+                ++followed;
+                resizeOpenCv({before.data(), 40, 32, 1}, OpenCvResize::Nearest, {resized.data(), 64, 64, 1});
+                const SliceView<const std::uint8_t> seen{resized.data(), 64, 64, 64};
+                EXPECT_EQ(step.box, boxOfLabel(seen, 1, shift, rules.limit)) << "slice " << step.slice;
+            });
+        EXPECT_GT(followed, 0);
+    }
+}
+
+TEST(SlicePropagation, RulesAreThoseOfBoxes) {
+    PropagationOptions options;
+    options.rules = "ild";
+    options.boxShift = 3;
+    EXPECT_FALSE(SlicePropagationRules::from(options).includeFirst);
+    EXPECT_DOUBLE_EQ(SlicePropagationRules::from(options).shiftAt(64), 3);
+    options.method = "memory";
+    EXPECT_TRUE(SlicePropagationRules::from(options).includeFirst);
+    EXPECT_DOUBLE_EQ(SlicePropagationRules::from(options).shiftAt(512), 1.5);
 }
 
 TEST(SlicePropagation, VisitsEachSliceOnceAndEmbedsItOnce) {

@@ -16,6 +16,7 @@
 #include "medseg/io/image_file.h"
 #include "medseg/io/torch_checkpoint.h"
 #include "medseg/nn/sam3d/condition_cache.h"
+#include "medseg/nn/sam3d/condition_embedder.h"
 #include "medseg/nn/tensor_bridge.h"
 #include "medseg/pipeline/form_preparation.h"
 #include "medseg/train/reconstruction_training.h"
@@ -187,6 +188,16 @@ TEST_F(Reconstruction, SlicesWithoutWhatIsNeeded) {
     rules.framePoints = true;
     slice.pointmap.assign(192, std::numeric_limits<float>::quiet_NaN());
     EXPECT_EQ(problem(1), "");
+}
+
+TEST(ConditionEmbedder, FreshTokensHaveAboutUnitSize) {
+    torch::manual_seed(5);
+    const ConditionShape shape = sam3dShape("tiny").condition;
+    ConditionProjection projection(shape.dino.width, shape.hiddenWidth(), shape.width, shape.normEpsilon);
+    const double size =
+        projection->forward(torch::randn({500, shape.dino.width})).square().mean().sqrt().item<double>();
+    EXPECT_GT(size, 0.5);
+    EXPECT_LT(size, 2);
 }
 
 TEST(ConditionCache, DropsWhatWasUsedLeastRecently) {

@@ -46,6 +46,24 @@ TEST(VolumeConvolution, EqualsTorchForOddSizes) {
     compareConvolution(5, 6, {3, 9, 71});
 }
 
+TEST(VolumeConvolution, FrozenPartsHaveNoGradientAndTheOthersKeepTheirs) {
+    for (const int learns : {0, 1, 2}) {
+        torch::manual_seed(learns);
+        std::vector<torch::Tensor> own{torch::randn({1, 4, 6, 5, 8}), torch::randn({3, 4, 3, 3, 3}), torch::randn({3})};
+        std::vector<torch::Tensor> exact;
+        for (const auto& tensor : own) exact.push_back(tensor.to(torch::kDouble));
+        const auto which = static_cast<std::size_t>(learns);
+        own[which].requires_grad_(true);
+        exact[which].requires_grad_(true);
+        volumeConvolution(own[0], own[1], own[2]).square().sum().backward();
+        torch::conv3d(exact[0], exact[1], exact[2], 1, 1).square().sum().backward();
+        for (std::size_t i = 0; i < own.size(); ++i) {
+            ASSERT_EQ(own[i].grad().defined(), i == which);
+            if (i == which) EXPECT_LT(relativeError(own[i].grad(), exact[i].grad()), 1e-5) << "of input " << i;
+        }
+    }
+}
+
 TEST(VolumeConvolution, ManyChannelsAreTorchs) {
     torch::manual_seed(1);
     const auto x = torch::randn({1, 40, 3, 3, 3}), weight = torch::randn({40, 40, 3, 3, 3}), bias = torch::randn({40});

@@ -108,6 +108,7 @@ PropagatedSegmentation segmentPropagated(Sam2 model, const Volume<std::uint8_t>&
     SliceFeatures features(std::move(model), slices, memory ? SliceResize::Pillow : SliceResize::Smooth);
     features.encodeIn(productPrecisionFromName(options.precision, features.model()->device()));
     std::map<std::pair<int, std::int64_t>, double> ious;
+    const SlicePropagationRules rules = SlicePropagationRules::from(options);
     const MaskReceiver receive = [&](int label, std::int64_t slice, const float* probability) {
         const std::int64_t pixels = painter.paint(label, slice, probability);
         const auto iou = ious.find({label, slice});
@@ -115,9 +116,8 @@ PropagatedSegmentation segmentPropagated(Sam2 model, const Volume<std::uint8_t>&
         if (advance) advance();
     };
     if (memory) {
-        propagateMemory(features, memoryPrompts(labels, SlicePropagationRules::corrected(), slices.nz()), receive);
+        propagateMemory(features, memoryPrompts(labels, rules, slices.nz()), receive);
     } else {
-        const SlicePropagationRules rules = SlicePropagationRules::from(options);
         propagateSlices(features, slicePrompts(labels, rules, slices.nz()), rules, receive,
                         [&](const PropagationStep& step) {
                             ious[{step.label, step.slice}] = step.iou;

@@ -182,8 +182,8 @@ SlicePropagationRules SlicePropagationRules::ild() {
 
 SlicePropagationRules SlicePropagationRules::from(const PropagationOptions& options) {
     SlicePropagationRules rules;
-    if (options.rules == "official") rules = official();
-    if (options.rules == "ild") rules = ild();
+    if (options.method == "slices" && options.rules == "official") rules = official();
+    if (options.method == "slices" && options.rules == "ild") rules = ild();
     rules.boxShift = options.boxShift;
     return rules;
 }

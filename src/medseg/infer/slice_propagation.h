@@ -44,7 +44,7 @@ struct SlicePropagationRules {
     static SlicePropagationRules official();
     /// The script of the ILD pipeline: like official(), and both end slices are left out.
     static SlicePropagationRules ild();
-    /// "corrected", "official" or "ild", with its boxShift.
+    /// "corrected", "official" or "ild", with its boxShift; memory propagation always starts as corrected.
     static SlicePropagationRules from(const PropagationOptions& options);
 };
 

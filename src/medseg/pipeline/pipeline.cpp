@@ -34,7 +34,10 @@ void Pipeline::run(std::vector<Stage> stages, bool force) {
     writeTextFile(folders_.root / "recipe.yaml", recipeToYaml(recipe_));
     for (const Stage stage : stages) {
         if (stage == Stage::Generate && recipe_.phantom.cases == 0) continue;
-        if (!family_->has(stage)) continue;
+        if (!family_->has(stage)) {
+            logInfo("{}: nothing to do for model.kind {}", stageName(stage), recipe_.model.kind);
+            continue;
+        }
         if (!force && isUpToDate(stage)) {
             logInfo("{}: up to date", stageName(stage));
             continue;

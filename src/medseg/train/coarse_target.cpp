@@ -1,5 +1,7 @@
 #include "medseg/train/coarse_target.h"
 
+#include <algorithm>
+
 #include "medseg/imaging/resize_opencv.h"
 
 namespace medseg {
@@ -10,7 +12,9 @@ torch::Tensor coarseMask(const std::vector<std::uint8_t>& mask, std::int64_t row
     torch::Tensor coarse = torch::empty({1, side, side});
     resizeOpenCv({covered.data(), columns, rows, 1}, OpenCvResize::Area,
                  PixelView<float>{coarse.data_ptr<float>(), side, side, 1});
-    return coarse.ge(0.5).to(torch::kFloat);
+    const double fullest = coarse.max().item<double>();
+    if (fullest <= 0) return coarse;
+    return coarse.ge(std::min(0.5, fullest)).to(torch::kFloat);
 }
 
 torch::Tensor coarseLabels(const torch::Tensor& labels, std::int64_t step) {

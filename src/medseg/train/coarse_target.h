@@ -10,7 +10,8 @@
 namespace medseg {
 
 /// `mask` (rows * columns of 0 and 1, x fastest) on a grid of side x side: float (1, side, side), 1 where at least half
-/// of the coarse pixel is covered. A mask of that size stays as it is. Throws DataError for masks without pixels.
+/// of the coarse pixel is covered; of an object too small for that, where it covers most. A mask of that size stays as
+/// it is. Throws DataError for masks without pixels.
 torch::Tensor coarseMask(const std::vector<std::uint8_t>& mask, std::int64_t rows, std::int64_t columns,
                          std::int64_t side);
 

@@ -28,8 +28,7 @@ ProductPrecision precisionFromName(const std::string& name, const torch::Device&
         if (!bf16OnCpu)
             throw UsageError(
                 "train.precision bf16 on the CPU is for SAM and for two-dimensional U-Nets with model.norm: batch: use "
-                "auto "
-                "or fp32");
+                "auto or fp32");
         if (!cpuMultipliesBf16())
             throw UsageError(
                 "train.precision bf16: this CPU has no bf16 arithmetic (AVX512-BF16, AMX): use auto or fp32");

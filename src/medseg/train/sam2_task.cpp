@@ -130,7 +130,9 @@ Sam2Task::Batch Sam2Task::loadBatch(std::int64_t batch) const {
         std::vector<torch::Tensor> clipImages, clipTargets;
         for (const std::size_t slice : clipFrom(order_[i], random)) {
             clipImages.push_back(inputOf(slice));
-            clipTargets.push_back(maskTensor(folder_.target(folder_.readLabels(slice), label).mask));
+            const bool prompted = clipTargets.empty();
+            clipTargets.push_back(
+                maskTensor(prompted ? target.mask : folder_.target(folder_.readLabels(slice), label).mask));
         }
         images.push_back(torch::cat(clipImages));
         targets.push_back(torch::stack(clipTargets));

@@ -194,14 +194,18 @@ class FewChannels : public torch::autograd::Function<FewChannels> {
             const torch::Tensor mirrored = weight.flip({2, 3, 4}).transpose(0, 1).contiguous();
             xGradient = run(gradient, mirrored, std::vector<float>(kMostChannels + kOutputs, 0.0F));
         }
-        // A frozen layer passes the gradient on and has none of its own.
-        if (!context->needs_input_grad(1)) return {xGradient, torch::Tensor(), torch::Tensor()};
-        const torch::Tensor sums = torch::zeros(weight.sizes(), torch::kDouble);
-        const Padded in = layoutOf(x), out = layoutOf(gradient);
-        for (std::int64_t n = 0; n < x.size(0); ++n)
-            weightGradient(padded(x[n].data_ptr<float>(), in), in, padded(gradient[n].data_ptr<float>(), out), out,
-                           sums.data_ptr<double>());
-        return {xGradient, sums.to(torch::kFloat), gradient.sum({0, 2, 3, 4})};
+        // Frozen layers pass the gradient on and need none of their own.
+        torch::Tensor weightSums, biasGradient;
+        if (context->needs_input_grad(1)) {
+            weightSums = torch::zeros(weight.sizes(), torch::kDouble);
+            const Padded in = layoutOf(x), out = layoutOf(gradient);
+            for (std::int64_t n = 0; n < x.size(0); ++n)
+                weightGradient(padded(x[n].data_ptr<float>(), in), in, padded(gradient[n].data_ptr<float>(), out), out,
+                               weightSums.data_ptr<double>());
+            weightSums = weightSums.to(torch::kFloat);
+        }
+        if (context->needs_input_grad(2)) biasGradient = gradient.sum({0, 2, 3, 4});
+        return {xGradient, weightSums, biasGradient};
     }
 
   private:
