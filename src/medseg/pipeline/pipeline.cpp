@@ -113,7 +113,8 @@ TrainRequest Pipeline::trainRequest(const Recipe& recipe, const fs::path& model)
     request.recipe = recipe;
     request.cache = family_->trainingData();
     request.output = model;
-    request.resumeFrom = resumeFile_;
+    const bool inModel = !resumeFile_.empty() && !fs::exists(resumeFile_) && fs::exists(model / resumeFile_);
+    request.resumeFrom = inModel ? model / resumeFile_ : resumeFile_;
     return request;
 }
 

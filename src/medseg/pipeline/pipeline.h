@@ -55,7 +55,7 @@ class Pipeline {
     void joinTraining(bool force);
 
     void setTrainingStart(TrainingStart start) { trainingStart_ = start; }
-    /// Training continues from this checkpoint instead of the newest one of the model folder.
+    /// Training continues from this checkpoint, a path or a name in the model folder, instead of the newest one there.
     void setResumeFile(const std::filesystem::path& file) { resumeFile_ = file; }
 
     /// Of the evaluate stage, when this run executed it.
