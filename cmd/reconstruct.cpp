@@ -83,7 +83,8 @@ std::function<int()> declare(CLI::App& app) {
                    "Slice(s) of the mask to reconstruct from, across index axis 0, 1 or 2; several are averaged. "
                    "Default: as sampling.slices_per_object says, those that show the most")
         ->type_name("AXIS:INDEX");
-    app.add_option("--label", options->request.labels, "Labels to reconstruct (default: all that the mask shows)")
+    app.add_option("--label", options->request.labels,
+                   "Labels to reconstruct (default: all that the mask, or the given slices, show)")
         ->delimiter(',')
         ->type_name("N");
     app.add_option("--uncertainty", options->uncertainty,

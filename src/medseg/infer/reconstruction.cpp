@@ -1,5 +1,6 @@
 #include "medseg/infer/reconstruction.h"
 
+#include <algorithm>
 #include <chrono>
 #include <cmath>
 
@@ -9,6 +10,7 @@
 #include "medseg/base/error.h"
 #include "medseg/base/files.h"
 #include "medseg/base/interrupt.h"
+#include "medseg/base/logging.h"
 #include "medseg/base/progress.h"
 #include "medseg/base/random.h"
 #include "medseg/dataset/sam3d_conditions.h"
@@ -78,6 +80,24 @@ std::vector<int> presentLabels(const LabelMap& mask, std::size_t known) {
     for (std::size_t id = 1; id < counts.size() && id <= known; ++id)
         if (counts[id] > 0) present.push_back(static_cast<int>(id));
     return present;
+}
+
+/// The slices to reconstruct `label` from: the named ones, without those that do not show a label nobody asked for, or
+/// the best ones.
+std::vector<Sam3dObject> slicesFor(const ReconstructRequest& request, const LabelMap& mask, int label,
+                                   const Recipe& recipe) {
+    if (request.slices.empty())
+        return chooseSlices(slicesShowing(mask, label, recipe.sam3d.axes, recipe.sam3d.minPixels),
+                            static_cast<std::size_t>(recipe.sampling.slicesPerObject));
+    std::vector<Sam3dObject> named;
+    for (const ReconstructSlice& slice : request.slices) {
+        const auto shown = slicesShowing(mask, label, {slice.axis}, 1);
+        const bool shows = std::any_of(shown.begin(), shown.end(),
+                                       [&](const Sam3dObject& object) { return object.slice == slice.index; });
+        const bool inside = slice.index < mask.geometry().size()[static_cast<std::size_t>(slice.axis)];
+        if (shows || !inside || !request.labels.empty()) named.push_back({0, label, slice.axis, slice.index, 0});
+    }
+    return named;
 }
 
 nlohmann::ordered_json toJson(const std::vector<Sam3dObject>& objects) {
@@ -195,19 +215,21 @@ ReconstructOutcome reconstructFile(const ReconstructRequest& request) {
     std::vector<LabelMesh> meshes;
     std::vector<Splat> splats;
     for (const int label : labels) {
-        std::vector<Sam3dObject> chosen;
-        for (const ReconstructSlice& slice : request.slices) chosen.push_back({0, label, slice.axis, slice.index, 0});
-        if (chosen.empty())
-            chosen = chooseSlices(slicesShowing(mask, label, recipe.sam3d.axes, recipe.sam3d.minPixels),
-                                  static_cast<std::size_t>(recipe.sampling.slicesPerObject));
+        const std::vector<Sam3dObject> chosen = slicesFor(request, mask, label, recipe);
+        if (chosen.empty()) {
+            const std::string problem =
+                request.slices.empty()
+                    ? fmt::format("no slice shows {} pixels of label {}", recipe.sam3d.minPixels, label)
+                    : fmt::format("the given slices do not show label {}", label);
+            if (!request.labels.empty()) throw DataError(request.mask.string(), problem);
+            logWarning("{}: {}: left out", request.mask.string(), problem);
+            continue;
+        }
         std::vector<ConditionSlice> slices;
         for (const Sam3dObject& object : chosen)
             slices.push_back({sliceOnGrid(image, mask, object.axis, object.slice, grid), grid.affine(), grid.size(),
                               fmt::format("{}: label {} on slice {} across axis {}", request.mask.string(), label,
                                           object.slice, object.axis)});
-        if (slices.empty())
-            throw DataError(request.mask.string(),
-                            fmt::format("no slice shows {} pixels of label {}", recipe.sam3d.minPixels, label));
         const ReconstructedObject object = reconstructor.object(slices, label, image.geometry());
         const Label entry{label, mask.table().nameOf(label), mask.table().colorOf(label)};
         if (object.decoded) {
@@ -223,6 +245,8 @@ ReconstructOutcome reconstructFile(const ReconstructRequest& request) {
         outcome.slices += static_cast<std::int64_t>(slices.size());
         table.add(entry);
     }
+    if (table.empty()) throw DataError(request.mask.string(), "no label of it can be reconstructed from these slices");
+    outcome.objects = static_cast<int>(table.size());
     writeLabelMap(request.output, competition.takeLabels(std::move(table)));
     outcome.files.push_back(request.output);
     if (!request.uncertainty.empty()) {
@@ -237,7 +261,6 @@ ReconstructOutcome reconstructFile(const ReconstructRequest& request) {
         writeSplats(request.splats, splats);
         outcome.files.push_back(request.splats);
     }
-    outcome.objects = static_cast<int>(labels.size());
     outcome.seconds = secondsSince(start);
     return outcome;
 }
