@@ -98,11 +98,15 @@ TEST(Zoom, RefusesWhatCannotBe) {
     EXPECT_THROW(boundaryFromName("periodic"), UsageError);
 }
 
-TEST(Points, GridSearchEqualsBruteForce) {
+TEST(Points, TreeSearchEqualsBruteForce) {
     Random random(11);
     std::vector<Vec3> a, b;
     for (int i = 0; i < 400; ++i) a.push_back({random.normal(), random.normal() * 3, random.uniform(-9, 20)});
     for (int i = 0; i < 150; ++i) b.push_back({random.normal() + 1, random.normal(), random.uniform(0, 1) * 0.001});
+    // Far away, on top of each other, and at equal distances.
+    a.insert(a.end(), {{900, -4, 2}, {-50, 700, 60}, {0.5, 0.5, -2000}, {0.5, 0.5, 0.5}});
+    for (int i = 0; i < 20; ++i) b.push_back({2, 2, 2});
+    for (int i = 0; i < 27; ++i) b.push_back({double(i % 3), double(i / 3 % 3), double(i / 9)});
     const auto distances = nearestDistances(a, b);
     for (std::size_t i = 0; i < a.size(); ++i) {
         double best = 1e300;

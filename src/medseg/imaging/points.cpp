@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <cstdint>
 #include <limits>
 
 #include "medseg/base/error.h"
@@ -11,99 +12,80 @@
 namespace medseg {
 namespace {
 
-// Points sorted into the cells of a regular grid, about two a cell.
-class CellGrid {
+// A balanced k-d tree in one array: the middle point of a range splits it. Queries far from all points stay cheap,
+// which a grid of cells does not give.
+class PointTree {
   public:
-    explicit CellGrid(std::span<const Vec3> points) {
-        for (int axis = 0; axis < 3; ++axis) {
-            low_[axis] = std::numeric_limits<double>::infinity();
-            high_[axis] = -low_[axis];
-            for (const Vec3& p : points) {
+    explicit PointTree(std::span<const Vec3> points)
+        : points_(points.begin(), points.end()), axis_(points.size(), 0), low_(points.front()), high_(points.front()) {
+        for (const Vec3& p : points_)
+            for (std::size_t axis = 0; axis < 3; ++axis) {
                 low_[axis] = std::min(low_[axis], p[axis]);
                 high_[axis] = std::max(high_[axis], p[axis]);
             }
-        }
-        double extent = 0;
-        for (int axis = 0; axis < 3; ++axis) extent = std::max(extent, high_[axis] - low_[axis]);
-        const double wanted = std::cbrt(static_cast<double>(points.size()) / 2) + 1;
-        cell_ = extent > 0 ? extent / std::min(wanted * 1.5, 200.0) : 1;
-        for (int axis = 0; axis < 3; ++axis)
-            count_[axis] = static_cast<std::int64_t>((high_[axis] - low_[axis]) / cell_) + 1;
-        start_.assign(count_[0] * count_[1] * count_[2] + 1, 0);
-        for (const Vec3& p : points) ++start_[cellOf(p) + 1];
-        for (std::size_t i = 1; i < start_.size(); ++i) start_[i] += start_[i - 1];
-        std::vector<std::size_t> next(start_.begin(), start_.end() - 1);
-        sorted_.resize(points.size());
-        for (const Vec3& p : points) sorted_[next[cellOf(p)]++] = p;
+        split(0, points_.size(), low_, high_);
     }
 
     double nearestSquared(const Vec3& p) const {
-        const Index3 home = coordinatesOf(p);
+        Vec3 outside;  // from the box of all points, along each axis
+        for (std::size_t axis = 0; axis < 3; ++axis)
+            outside[axis] = std::max({low_[axis] - p[axis], 0.0, p[axis] - high_[axis]});
         double best = std::numeric_limits<double>::infinity();
-        const std::int64_t last = std::max({count_[0], count_[1], count_[2]});
-        for (std::int64_t ring = 0; ring <= last; ++ring) {
-            searchRing(p, home, ring, best);
-            // Cells outside the ring are at least that far away, counted from the nearer side of the home cell.
-            const double clear = clearance(p, home, ring);
-            if (clear > 0 && clear * clear >= best) break;
-        }
+        search(p, 0, points_.size(), outside, best);
         return best;
     }
 
   private:
-    Index3 coordinatesOf(const Vec3& p) const {
-        Index3 c;
-        for (int axis = 0; axis < 3; ++axis) {
-            const double position =
-                std::clamp((p[axis] - low_[axis]) / cell_, 0.0, static_cast<double>(count_[axis] - 1));
-            c[axis] = static_cast<std::int64_t>(position);
-        }
-        return c;
-    }
-    std::int64_t indexOf(const Index3& c) const { return c[0] + count_[0] * (c[1] + count_[1] * c[2]); }
-    std::int64_t cellOf(const Vec3& p) const { return indexOf(coordinatesOf(p)); }
+    static constexpr std::size_t kLeaf = 8;
 
-    // Distance from p to the nearest side of the box of cells within `ring` of home, over sides that have cells behind
-    // them; infinite when the box covers the grid.
-    double clearance(const Vec3& p, const Index3& home, std::int64_t ring) const {
-        double nearest = std::numeric_limits<double>::infinity();
-        for (int axis = 0; axis < 3; ++axis) {
-            if (home[axis] - ring > 0)
-                nearest = std::min(nearest, p[axis] - (low_[axis] + static_cast<double>(home[axis] - ring) * cell_));
-            if (home[axis] + ring < count_[axis] - 1)
-                nearest = std::min(nearest, low_[axis] + static_cast<double>(home[axis] + ring + 1) * cell_ - p[axis]);
-        }
-        return nearest;
-    }
+    static double squaredLength(double x, double y, double z) { return x * x + y * y + z * z; }
 
-    void searchRing(const Vec3& p, const Index3& home, std::int64_t ring, double& best) const {
-        Index3 from, to;
-        for (int axis = 0; axis < 3; ++axis) {
-            from[axis] = std::max<std::int64_t>(0, home[axis] - ring);
-            to[axis] = std::min(count_[axis] - 1, home[axis] + ring);
-        }
-        for (std::int64_t z = from[2]; z <= to[2]; ++z)
-            for (std::int64_t y = from[1]; y <= to[1]; ++y) {
-                const bool whole = std::abs(z - home[2]) == ring || std::abs(y - home[1]) == ring;
-                for (std::int64_t x = from[0]; x <= to[0]; ++x) {
-                    if (!whole && std::abs(x - home[0]) != ring) continue;
-                    searchCell(p, indexOf({x, y, z}), best);
-                }
-            }
+    void split(std::size_t first, std::size_t last, Vec3 low, Vec3 high) {
+        if (last - first <= kLeaf) return;
+        std::size_t axis = 0;
+        for (const std::size_t other : {std::size_t{1}, std::size_t{2}})
+            if (high[other] - low[other] > high[axis] - low[axis]) axis = other;
+        const std::size_t middle = (first + last) / 2;
+        const auto begin = points_.begin();
+        std::nth_element(begin + static_cast<std::ptrdiff_t>(first), begin + static_cast<std::ptrdiff_t>(middle),
+                         begin + static_cast<std::ptrdiff_t>(last),
+                         [axis](const Vec3& a, const Vec3& b) { return a[axis] < b[axis]; });
+        axis_[middle] = static_cast<std::uint8_t>(axis);
+        const double plane = points_[middle][axis];
+        Vec3 side = high;
+        side[axis] = plane;
+        split(first, middle, low, side);
+        side = low;
+        side[axis] = plane;
+        split(middle + 1, last, side, high);
     }
 
-    void searchCell(const Vec3& p, std::int64_t cell, double& best) const {
-        for (std::size_t i = start_[cell]; i < start_[cell + 1]; ++i) {
-            const double dx = sorted_[i][0] - p[0], dy = sorted_[i][1] - p[1], dz = sorted_[i][2] - p[2];
-            best = std::min(best, dx * dx + dy * dy + dz * dz);
+    /// `outside`: how far p lies from the box of the range along each axis. The bound is summed like a distance, so
+    /// that rounding never makes it the larger one.
+    void search(const Vec3& p, std::size_t first, std::size_t last, const Vec3& outside, double& best) const {
+        if (squaredLength(outside[0], outside[1], outside[2]) >= best) return;
+        if (last - first <= kLeaf) {
+            for (std::size_t i = first; i < last; ++i) visit(p, i, best);
+            return;
         }
+        const std::size_t middle = (first + last) / 2, axis = axis_[middle];
+        const double beyond = p[axis] - points_[middle][axis];
+        Vec3 across = outside;
+        across[axis] = std::max(across[axis], std::abs(beyond));
+        const bool inLower = beyond < 0;
+        search(p, inLower ? first : middle + 1, inLower ? middle : last, outside, best);
+        visit(p, middle, best);
+        search(p, inLower ? middle + 1 : first, inLower ? last : middle, across, best);
     }
 
-    Vec3 low_{}, high_{};
-    double cell_ = 1;
-    Index3 count_{};
-    std::vector<std::size_t> start_;
-    std::vector<Vec3> sorted_;
+    void visit(const Vec3& p, std::size_t i, double& best) const {
+        const Vec3& q = points_[i];
+        best = std::min(best, squaredLength(q[0] - p[0], q[1] - p[1], q[2] - p[2]));
+    }
+
+    std::vector<Vec3> points_;
+    std::vector<std::uint8_t> axis_;  ///< that the middle point of a range splits
+    Vec3 low_, high_;
 };
 
 void requirePoints(std::span<const Vec3> points) {
@@ -135,10 +117,10 @@ double shareBelow(const std::vector<double>& values, double threshold) {
 std::vector<double> nearestDistances(std::span<const Vec3> from, std::span<const Vec3> to) {
     requirePoints(from);
     requirePoints(to);
-    const CellGrid grid(to);
+    const PointTree tree(to);
     std::vector<double> result(from.size());
     parallelFor(0, static_cast<std::int64_t>(from.size()), 256, [&](std::int64_t first, std::int64_t last) {
-        for (std::int64_t i = first; i < last; ++i) result[i] = std::sqrt(grid.nearestSquared(from[i]));
+        for (std::int64_t i = first; i < last; ++i) result[i] = std::sqrt(tree.nearestSquared(from[i]));
     });
     return result;
 }
