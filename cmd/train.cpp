@@ -55,8 +55,7 @@ std::function<int()> declare(CLI::App& app) {
                "--resume", options->resumeFile,
                "Continue from the newest checkpoint of OUTPUT/model, or from FILE (a path, or a name there such as "
                "epoch_10.pt), even with other values, e.g. more epochs. Without the option, a run of the same recipe "
-               "that was cut off is continued, "
-               "and a finished one is left alone")
+               "that was cut off is continued, and a finished one is left alone")
             ->expected(0, 1)
             ->type_name("[FILE]");
     app.add_flag("--restart", options->restart, "Start from scratch even where a run of the same recipe exists")
