@@ -8,7 +8,7 @@ succeed "$MEDSEG" phantom "$work/raw" --cases 4 --size 40,32,36 --spacing 10 --s
 small=(data.root="$work/raw" data.images=imagesTr data.labels_folder=labelsTr prepare_sam3d.classes=2 prepare_sam3d.spacing=10
     'data.test_cases=[s0002.nii]' 'data.validation_cases=[s0003.nii]' sam3d.samples_per_epoch=8 sam3d.validation_samples=2
     sam3d.vae_epochs=1 train.epochs=2 train.batch_size=4 train.validate_every=1 sampling.samples=2 report.overlays=1)
-weights() { # CHECKPOINT -> hash of what it holds under KEY
+weights() { # CHECKPOINT KEY -> hash of what it holds under KEY
     succeed "$MEDSEG" checkpoint convert "$1" "$work/weights.safetensors" --extract "$2"
     sha256sum <"$work/weights.safetensors"
 }
@@ -28,7 +28,9 @@ grep -q 'train: up to date' "$work/stderr" || fail "trained again: $(cat "$work/
 
 # Stopped and resumed, with the autoencoder of a run of its own: the same weights.
 succeed "$MEDSEG" train "$recipes/sam3d_tiny.yaml" "${small[@]}" output="$work/b" train.epochs=2 train.save_every=1
+rm "$work/b/model/latest.pt" "$work/b/model/best.pt"
 succeed "$MEDSEG" train "$recipes/sam3d_tiny.yaml" "${small[@]}" output="$work/b" train.save_every=1 --resume epoch_1.pt
+grep -q 'resumed from .*/b/model/epoch_1.pt after epoch 1' "$work/stderr" || fail "$(cat "$work/stderr")"
 [ "$(weights "$work/a/model/latest.pt" model_state_dict)" = "$(weights "$work/b/model/latest.pt" model_state_dict)" ] ||
     fail "the resumed run has other weights"
 

@@ -8,7 +8,7 @@
 
 namespace medseg {
 
-/// Distance of every point of `from` to its nearest point of `to`, in the unit of the points. Exact (cell grid search).
+/// Distance of every point of `from` to its nearest point of `to`, in the unit of the points. Exact (k-d tree search).
 /// Throws DataError if a set is empty or a coordinate is not finite.
 std::vector<double> nearestDistances(std::span<const Vec3> from, std::span<const Vec3> to);
 
